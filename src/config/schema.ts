@@ -1,0 +1,216 @@
+/**
+ * Every setting of the service: type, default, check and meaning.
+ *
+ * The schemas are the only place where a default is written in code. The files of the `config/` folder repeat them with
+ * explanations for operators, and a test keeps both equal. `docs/configuration.md` is generated from here.
+ *
+ * Units are part of the name. A megabyte (`Mb`) is 1,048,576 bytes, a `cpuPercent` of 100 is one core.
+ * @module
+ */
+import { z } from "zod";
+
+const PORT = z.int().min(0).max(65_535);
+const HOST = z.string().min(1).max(253).regex(/^[A-Za-z0-9.:_-]+$/, "must be an IP address or a host name");
+
+/** The gRPC listener. */
+export const ServerOptions = z.strictObject({
+  host: HOST.default("127.0.0.1").describe(
+    "Address that gRPC listens on. Anything but a loopback address needs `allowUnauthenticatedPublicBind`",
+  ),
+  port: PORT.default(50_051).describe("Port that gRPC listens on; 0 takes a free one"),
+  allowUnauthenticatedPublicBind: z.boolean().default(false).describe(
+    "Whether callers that prove no identity may be served on an address that other machines can reach",
+  ),
+  maxMessageBytes: z.int().min(1_024).max(1_073_741_824).default(134_217_728).describe(
+    "Largest message taken and sent, in bytes; a larger one ends its call with RESOURCE_EXHAUSTED",
+  ),
+  maxConnections: z.int().min(1).max(100_000).default(1_000).describe("Connections open at once; the next is closed"),
+  maxStreamsPerConnection: z.int().min(1).max(100_000).default(1_000).describe(
+    "Calls in progress at once on one connection; a client queues the next by itself",
+  ),
+  keepaliveIntervalMs: z.int().min(1_000).max(86_400_000).default(60_000).describe(
+    "How often a silent connection is pinged, in milliseconds",
+  ),
+  keepaliveTimeoutMs: z.int().min(100).max(600_000).default(20_000).describe(
+    "How long a ping may stay unanswered before its connection is closed, in milliseconds",
+  ),
+  drainTimeoutMs: z.int().min(0).max(3_600_000).default(10_000).describe(
+    "How long running calls may take to end after a stop signal before they are killed, in milliseconds",
+  ),
+});
+/** See {@linkcode ServerOptions}. */
+export type ServerOptions = z.output<typeof ServerOptions>;
+
+/** The limits that a request can name, with the values given as defaults. */
+function limits(defaults: { timeoutSeconds: number; memoryMb: number; cpuPercent: number; outputMb: number }) {
+  return z.strictObject({
+    timeoutSeconds: z.int().min(1).max(86_400).default(defaults.timeoutSeconds).describe("Wall time, in seconds"),
+    memoryMb: z.int().min(16).max(1_048_576).default(defaults.memoryMb).describe("Memory, in megabytes"),
+    cpuPercent: z.int().min(1).max(100_000).default(defaults.cpuPercent).describe(
+      "CPU time per wall time, in percent of one core",
+    ),
+    outputMb: z.int().min(1).max(1_048_576).default(defaults.outputMb).describe("All output together, in megabytes"),
+  });
+}
+
+/** What one execution may use when its request names nothing. */
+export const ExecutionLimitOptions = limits({ timeoutSeconds: 30, memoryMb: 512, cpuPercent: 100, outputMb: 100 });
+/** The limits of one execution. See {@linkcode ExecutionLimitOptions}. */
+export type ExecutionLimitOptions = z.output<typeof ExecutionLimitOptions>;
+
+/** The most that a request may ask for. */
+export const ExecutionCeilingOptions = limits({ timeoutSeconds: 300, memoryMb: 2_048, cpuPercent: 400, outputMb: 512 });
+
+/** Admission and default limits of executions. */
+export const ExecutionSectionOptions = z.strictObject({
+  defaults: ExecutionLimitOptions.prefault({}).describe(
+    "What an execution may use when its request names nothing; never above the ceilings of security.yaml",
+  ),
+  maxInputMb: z.int().min(1).max(1_024).default(100).describe("Largest input of one execution, in megabytes"),
+  queueLimit: z.int().min(0).max(1_000_000).default(1_024).describe(
+    "Executions that may wait for a sandbox; the next one is shed with QUEUE_FULL. 0: nothing waits",
+  ),
+  queueTimeoutMs: z.int().min(0).max(3_600_000).default(30_000).describe(
+    "How long one may wait for a sandbox, in milliseconds. 0: no limit but the call's own deadline",
+  ),
+});
+/** See {@linkcode ExecutionSectionOptions}. */
+export type ExecutionSectionOptions = z.output<typeof ExecutionSectionOptions>;
+
+/** How tasks are kept in. */
+export const SandboxOptions = z.strictObject({
+  enabled: z.boolean().default(true).describe(
+    "Whether tasks run in processes of their own. False is for development: it warns at each start, and tasks still run in workers without permissions",
+  ),
+  type: z.enum(["auto", "bubblewrap", "process"]).default("auto").describe(
+    "Jail around each sandbox host: bubblewrap (own namespaces), process (rlimits, no rights), or auto: the strongest that this machine has",
+  ),
+  probe: z.boolean().default(true).describe(
+    "Whether each kind of sandbox proves at start that it keeps its task in; the service does not start if one fails",
+  ),
+});
+/** See {@linkcode SandboxOptions}. */
+export type SandboxOptions = z.output<typeof SandboxOptions>;
+
+/** The pool of sandbox hosts. */
+export const PoolOptions = z.strictObject({
+  maxWorkers: z.int().min(1).max(1_024).default(4).describe("Sandbox hosts alive at once"),
+  startTimeoutMs: z.int().min(100).max(600_000).default(10_000).describe(
+    "How long a sandbox host may take to be ready before it is killed, in milliseconds",
+  ),
+});
+/** See {@linkcode PoolOptions}. */
+export type PoolOptions = z.output<typeof PoolOptions>;
+
+/** The HTTP listener for metrics and health. */
+export const MetricsOptions = z.strictObject({
+  enabled: z.boolean().default(true).describe("Whether /metrics, /healthz and /readyz are served over HTTP"),
+  host: HOST.default("127.0.0.1").describe("Address that the HTTP listener binds to"),
+  port: PORT.default(8_080).describe("Port of the HTTP listener; 0 takes a free one"),
+});
+/** See {@linkcode MetricsOptions}. */
+export type MetricsOptions = z.output<typeof MetricsOptions>;
+
+const NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*\*?$/;
+
+/** What requests may ask for: the whole of security.yaml. */
+export const PolicyOptions = z.strictObject({
+  ceilings: ExecutionCeilingOptions.prefault({}).describe(
+    "The most that a request may ask for; above it the request is refused with the ceiling named",
+  ),
+  network: z.strictObject({
+    allowed: z.boolean().default(false).describe("Whether a request may ask for network access"),
+    hosts: z.array(z.string().min(1).max(255)).max(1_000).default(["*"]).describe(
+      "Hosts a task with network access may reach: `name`, `name:port`, `*.example.com`, or `*` for any public address. Loopback, private and link-local addresses only where named",
+    ),
+  }).prefault({}).describe("Network access of tasks"),
+  filesystem: z.strictObject({
+    allowed: z.boolean().default(false).describe("Whether a request may ask for a private scratch folder"),
+    scratchMb: z.int().min(1).max(1_048_576).default(256).describe("Size of a task's scratch folder, in megabytes"),
+  }).prefault({}).describe("File access of tasks"),
+  environment: z.strictObject({
+    allowedNames: z.array(z.string().max(255).regex(NAME_PATTERN, "must be a variable name, which may end in `*`"))
+      .max(1_000).default([]).describe(
+        "Environment variables a request may set for its task; a name that ends in `*` stands for all that start so",
+      ),
+  }).prefault({}).describe("Environment variables of tasks"),
+  imports: z.strictObject({
+    blocked: z.array(z.string().min(1).max(255)).max(10_000).default([]).describe(
+      "Modules that user code may not import, on top of those that no sandbox offers",
+    ),
+  }).prefault({}).describe("What user code may import"),
+  packages: z.strictObject({
+    maxCompressedMb: z.int().min(1).max(1_024).default(64).describe("Largest code package, in megabytes"),
+    maxUnpackedMb: z.int().min(1).max(16_384).default(256).describe("Largest code package once unpacked, in megabytes"),
+    maxFiles: z.int().min(1).max(1_000_000).default(10_000).describe("Files in one code package"),
+  }).prefault({}).describe("Code packages"),
+  callers: z.strictObject({
+    maxActiveTasks: z.int().min(0).max(1_000_000).default(0).describe(
+      "Tasks that one caller may have waiting or running at once. 0: no limit",
+    ),
+    maxRequestsPerSecond: z.int().min(0).max(1_000_000).default(0).describe(
+      "Requests that one caller may send in a second. 0: no limit",
+    ),
+  }).prefault({}).describe("Quotas of each caller"),
+});
+/** See {@linkcode PolicyOptions}. */
+export type PolicyOptions = z.output<typeof PolicyOptions>;
+
+/** Severity below which nothing is logged, from most to least talkative. */
+export const LOG_LEVELS = ["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "FATAL", "OFF"] as const;
+const LEVEL = z.enum(LOG_LEVELS);
+/** See {@linkcode LOG_LEVELS}. */
+export type LogLevelName = z.output<typeof LEVEL>;
+
+/** What is logged, how and where: the whole of logging.yaml. */
+export const LoggingOptions = z.strictObject({
+  level: LEVEL.default("INFO").describe("Severity below which nothing is logged"),
+  format: z.enum(["auto", "pretty", "json"]).default("auto").describe(
+    "How lines on stderr look: pretty for people, json for machines, or auto: pretty on a terminal",
+  ),
+  levels: z.record(z.string().regex(/^[a-z][a-z0-9_.]*$/, "must be a category such as `sandbox` or `rpc.calls`"), LEVEL)
+    .default({}).describe("Levels of single categories, such as `sandbox: DEBUG`"),
+  file: z.strictObject({
+    path: z.string().min(1).nullable().default(null).describe(
+      "File that gets JSON lines besides stderr; its folder must exist. null: none",
+    ),
+    maxBytes: z.int().min(4_096).max(10_737_418_240).default(16_777_216).describe(
+      "Size at which the file is rotated, in bytes",
+    ),
+    maxFiles: z.int().min(1).max(1_000).default(5).describe("Rotated files kept"),
+  }).prefault({}).describe("Log file"),
+  redact: z.strictObject({
+    fields: z.array(z.string().min(1).max(255)).max(1_000).default([]).describe(
+      "Further field names whose values are never logged, besides token, authorization, password, secret and the like",
+    ),
+    patterns: z.array(
+      z.string().min(1).max(1_000).refine(isRegularExpression, "must be a regular expression"),
+    ).max(100).default([]).describe(
+      "Further regular expressions whose matches are never logged, besides bearer tokens and JSON Web Tokens",
+    ),
+  }).prefault({}).describe("What is kept out of the log"),
+});
+/** See {@linkcode LoggingOptions}. */
+export type LoggingOptions = z.output<typeof LoggingOptions>;
+
+/** The whole configuration. */
+export const Config = z.strictObject({
+  server: ServerOptions.prefault({}).describe("The gRPC listener"),
+  execution: ExecutionSectionOptions.prefault({}).describe("Admission and default limits of executions"),
+  sandbox: SandboxOptions.prefault({}).describe("How tasks are kept in"),
+  pool: PoolOptions.prefault({}).describe("The pool of sandbox hosts"),
+  metrics: MetricsOptions.prefault({}).describe("The HTTP listener for metrics and health"),
+  policy: PolicyOptions.prefault({}).describe("What requests may ask for"),
+  logging: LoggingOptions.prefault({}).describe("What is logged, how and where"),
+});
+/** See {@linkcode Config}. */
+export type Config = z.output<typeof Config>;
+
+function isRegularExpression(source: string): boolean {
+  try {
+    new RegExp(source, "g");
+    return true;
+  } catch {
+    return false;
+  }
+}
