@@ -10,7 +10,7 @@
 import { z } from "zod";
 
 const PORT = z.int().min(0).max(65_535);
-const HOST = z.string().min(1).max(253).regex(/^[A-Za-z0-9.:_-]+$/, "must be an IP address or a host name");
+const HOST = z.string().min(1).max(253).regex(/^[A-Za-z0-9.:_-]+$/).meta({ allowed: "an IP address or a host name" });
 
 /** The gRPC listener. */
 export const ServerOptions = z.strictObject({
@@ -120,7 +120,9 @@ export const PolicyOptions = z.strictObject({
   ),
   network: z.strictObject({
     allowed: z.boolean().default(false).describe("Whether a request may ask for network access"),
-    hosts: z.array(z.string().min(1).max(255)).max(1_000).default(["*"]).describe(
+    hosts: z.array(z.string().min(1).max(255)).max(1_000).default(["*"]).meta({
+      allowed: "a list of host names, each with an optional port",
+    }).describe(
       "Hosts a task with network access may reach: `name`, `name:port`, `*.example.com`, or `*` for any public address. Loopback, private and link-local addresses only where named",
     ),
   }).prefault({}).describe("Network access of tasks"),
@@ -129,15 +131,16 @@ export const PolicyOptions = z.strictObject({
     scratchMb: z.int().min(1).max(1_048_576).default(256).describe("Size of a task's scratch folder, in megabytes"),
   }).prefault({}).describe("File access of tasks"),
   environment: z.strictObject({
-    allowedNames: z.array(z.string().max(255).regex(NAME_PATTERN, "must be a variable name, which may end in `*`"))
-      .max(1_000).default([]).describe(
+    allowedNames: z.array(z.string().max(255).regex(NAME_PATTERN))
+      .max(1_000).default([]).meta({ allowed: "a list of variable names, which may end in `*`" }).describe(
         "Environment variables a request may set for its task; a name that ends in `*` stands for all that start so",
       ),
   }).prefault({}).describe("Environment variables of tasks"),
   imports: z.strictObject({
-    blocked: z.array(z.string().min(1).max(255)).max(10_000).default([]).describe(
-      "Modules that user code may not import, on top of those that no sandbox offers",
-    ),
+    blocked: z.array(z.string().min(1).max(255)).max(10_000).default([]).meta({ allowed: "a list of module names" })
+      .describe(
+        "Modules that user code may not import, on top of those that no sandbox offers",
+      ),
   }).prefault({}).describe("What user code may import"),
   packages: z.strictObject({
     maxCompressedMb: z.int().min(1).max(1_024).default(64).describe("Largest code package, in megabytes"),
@@ -168,10 +171,13 @@ export const LoggingOptions = z.strictObject({
   format: z.enum(["auto", "pretty", "json"]).default("auto").describe(
     "How lines on stderr look: pretty for people, json for machines, or auto: pretty on a terminal",
   ),
-  levels: z.record(z.string().regex(/^[a-z][a-z0-9_.]*$/, "must be a category such as `sandbox` or `rpc.calls`"), LEVEL)
-    .default({}).describe("Levels of single categories, such as `sandbox: DEBUG`"),
+  levels: z.record(z.string().regex(/^[a-z][a-z0-9_.]*$/), LEVEL)
+    .default({}).meta({
+      allowed:
+        "a table from categories in small letters (`sandbox`, `rpc.calls`) to levels (TRACE, DEBUG, INFO, WARNING, ERROR, FATAL, OFF)",
+    }).describe("Levels of single categories, such as `sandbox: DEBUG`"),
   file: z.strictObject({
-    path: z.string().min(1).nullable().default(null).describe(
+    path: z.string().min(1).nullable().default(null).meta({ allowed: "a path, or null" }).describe(
       "File that gets JSON lines besides stderr; its folder must exist. null: none",
     ),
     maxBytes: z.int().min(4_096).max(10_737_418_240).default(16_777_216).describe(
@@ -180,12 +186,12 @@ export const LoggingOptions = z.strictObject({
     maxFiles: z.int().min(1).max(1_000).default(5).describe("Rotated files kept"),
   }).prefault({}).describe("Log file"),
   redact: z.strictObject({
-    fields: z.array(z.string().min(1).max(255)).max(1_000).default([]).describe(
+    fields: z.array(z.string().min(1).max(255)).max(1_000).default([]).meta({ allowed: "a list of names" }).describe(
       "Further field names whose values are never logged, besides token, authorization, password, secret and the like",
     ),
     patterns: z.array(
-      z.string().min(1).max(1_000).refine(isRegularExpression, "must be a regular expression"),
-    ).max(100).default([]).describe(
+      z.string().min(1).max(1_000).refine(isRegularExpression),
+    ).max(100).default([]).meta({ allowed: "a list of regular expressions" }).describe(
       "Further regular expressions whose matches are never logged, besides bearer tokens and JSON Web Tokens",
     ),
   }).prefault({}).describe("What is kept out of the log"),

@@ -1,0 +1,30 @@
+/**
+ * Configuration: schema, sources, faults and description.
+ * @module
+ */
+export { describeConfig, type DescribeConfigOptions } from "./describe.ts";
+export { ENVIRONMENT, type EnvironmentBinding } from "./environment.ts";
+export {
+  allSettings,
+  CONFIG_FILES,
+  DEFAULT_CONFIG_DIR,
+  loadConfig,
+  type LoadConfigOptions,
+  type LoadedConfig,
+  type Origin,
+} from "./load.ts";
+export { isLoopbackHost } from "./rules.ts";
+export {
+  Config,
+  ExecutionCeilingOptions,
+  ExecutionLimitOptions,
+  ExecutionSectionOptions,
+  LOG_LEVELS,
+  LoggingOptions,
+  type LogLevelName,
+  MetricsOptions,
+  PolicyOptions,
+  PoolOptions,
+  SandboxOptions,
+  ServerOptions,
+} from "./schema.ts";
