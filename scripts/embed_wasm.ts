@@ -32,7 +32,8 @@ const EMBEDDED: readonly Embedded[] = [
   {
     path: "workers/nodes/_wasm/libsamplerate_wasm.ts",
     constant: "LIBSAMPLERATE_WASM",
-    notice: "libsamplerate, Copyright (c) 2002-2021 Erik de Castro Lopo, BSD-2-Clause; built by @toots/libsamplerate.js",
+    notice:
+      "libsamplerate, Copyright (c) 2002-2021 Erik de Castro Lopo, BSD-2-Clause; built by @toots/libsamplerate.js",
     async read() {
       // The package has its wasm only as a data URL inside its JavaScript.
       const script = await Deno.readTextFile(resolve("@toots/libsamplerate.js"));
