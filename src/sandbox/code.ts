@@ -1,0 +1,85 @@
+/**
+ * Where the sandbox's own code lies and how a host is started from it.
+ * @module
+ */
+
+import { fileURLToPath } from "node:url";
+import { ServiceError } from "../errors.ts";
+import type { JailedCommand } from "./jails/jail.ts";
+
+/** The argument that makes the compiled program start in the role of a sandbox host. */
+export const HOST_ROLE = "sandbox-host";
+
+const DIRECTORY = new URL("../../dist/sandbox/", import.meta.url);
+
+/** URLs of the modules that a host starts. */
+export const SANDBOX_CODE = {
+  host: new URL("host.js", DIRECTORY),
+  worker: new URL("worker.js", DIRECTORY),
+  probeWorker: new URL("probe_worker.js", DIRECTORY),
+  config: new URL("deno.json", DIRECTORY),
+} as const;
+
+/**
+ * Makes sure that the sandbox's code has been built.
+ * @throws {ServiceError} `CONFIG_INVALID` when it has not
+ */
+export async function requireSandboxCode(): Promise<void> {
+  for (const url of Object.values(SANDBOX_CODE)) {
+    try {
+      await Deno.stat(url);
+    } catch (cause) {
+      throw new ServiceError(
+        "CONFIG_INVALID",
+        `Cannot start sandboxes: "${fileURLToPath(url)}" is missing; run "deno task bundle" first`,
+        { cause },
+      );
+    }
+  }
+}
+
+/** What a host may do to reach the server and nothing else. */
+export interface HostCommandOptions {
+  readonly socketPath: string;
+  /** Deno's cache folder for this host: hosts share nothing with the user's own. */
+  readonly denoDirectory: string;
+  /** Old-space size of each V8 heap, in megabytes. */
+  readonly heapMb: number;
+}
+
+/**
+ * The command that starts this same program as a sandbox host.
+ *
+ * From sources, rights come from flags: read the bundle, connect to the one socket. A compiled program carries its flags
+ * inside; there the host gives up its rights itself before it starts a worker.
+ */
+export function hostCommand({ socketPath, denoDirectory, heapMb }: HostCommandOptions): JailedCommand {
+  const env = { DENO_DIR: denoDirectory, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" };
+  if (Deno.build.standalone) return { program: Deno.execPath(), args: [HOST_ROLE], env };
+  return {
+    program: Deno.execPath(),
+    args: [
+      "run",
+      "--no-prompt",
+      "--no-remote",
+      "--no-npm",
+      "--cached-only",
+      "--no-lock",
+      "--no-check",
+      "--quiet",
+      `--config=${fileURLToPath(SANDBOX_CODE.config)}`,
+      `--allow-read=${fileURLToPath(DIRECTORY)},${socketPath}`,
+      `--allow-write=${socketPath}`,
+      `--allow-net=unix:${socketPath}`,
+      "--deny-env",
+      "--deny-sys",
+      "--deny-run",
+      "--deny-ffi",
+      "--deny-import",
+      "--unstable-worker-options",
+      `--v8-flags=--disallow-code-generation-from-strings,--max-old-space-size=${heapMb}`,
+      fileURLToPath(SANDBOX_CODE.host),
+    ],
+    env,
+  };
+}

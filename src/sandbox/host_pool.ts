@@ -1,0 +1,256 @@
+/**
+ * The sandbox hosts of trusted nodes: kept warm, shared by tasks, replaced when they die.
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { messageOf, ServiceError } from "../errors.ts";
+import { type HostExit, type HostOptions, HostProcess, type HostTask, type NodeDescription } from "./host_process.ts";
+
+const logger = getLogger(["rexec", "sandbox"]);
+
+/** How often limits are enforced, in milliseconds. */
+const WATCH_INTERVAL_MS = 20;
+/** How long a task that was given up may take to notice before its host is killed, in milliseconds. */
+const CANCEL_GRACE_MS = 100;
+/** Tasks handed to one host ahead of need, so that a short task's answer and the next task cross no empty wire. */
+const HOST_WINDOW = 16;
+/** Work that may wait behind a host's running task, in milliseconds: more goes to another host. */
+const BACKLOG_STEP_MS = 1;
+/** What a task is expected to take before one of its kind has been seen, in milliseconds. */
+const UNKNOWN_ESTIMATE_MS = 20;
+/** Weight of the newest run in the estimate of its kind. */
+const ESTIMATE_WEIGHT = 0.2;
+/** Kinds of tasks whose estimates are kept; names come from callers. */
+const MAX_ESTIMATES = 1_000;
+const FIRST_RESTART_DELAY_MS = 50;
+const MAX_RESTART_DELAY_MS = 5_000;
+/** A host that has lived this long did not fail while starting. */
+const STABLE_AFTER_MS = 5_000;
+/** Memory that an idle host may keep above its first reading before it is replaced. */
+const RECYCLE_GROWTH_BYTES = 512 * 1024 * 1024;
+
+/** What a pool needs. */
+export interface HostPoolOptions extends Omit<HostOptions, "id"> {
+  /** Hosts alive at once. */
+  readonly maxWorkers: number;
+  /** Called when a host can take more. */
+  readonly onCapacity: () => void;
+  /** Called when a host has ended, for metrics. */
+  readonly onHostExit: (exit: HostExit) => void;
+}
+
+type Slot =
+  | { readonly kind: "starting" }
+  | { readonly kind: "serving"; readonly host: HostProcess; readonly since: number; readonly firstRestingBytes: number }
+  | { readonly kind: "backing off" };
+
+/** A running pool. Owned by whoever started it. */
+export class HostPool implements AsyncDisposable {
+  readonly #options: HostPoolOptions;
+  readonly #slots: Slot[];
+  readonly #starts = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
+  readonly #estimatesMs = new Map<string, number>();
+  /** Backlog that each host is expected to work off, by its running and waiting tasks, in milliseconds. */
+  readonly #backlogMs = new Map<HostProcess, number>();
+  #nextHost = 1;
+  #watch: ReturnType<typeof setInterval> | undefined;
+  #restartDelayMs = FIRST_RESTART_DELAY_MS;
+
+  private constructor(options: HostPoolOptions) {
+    this.#options = options;
+    this.#slots = Array.from({ length: options.maxWorkers }, () => ({ kind: "starting" }));
+  }
+
+  /**
+   * Starts a pool and waits until all of its hosts are ready.
+   * @throws {ServiceError} `SANDBOX_LOST` when one cannot start
+   */
+  static async start(options: HostPoolOptions): Promise<HostPool> {
+    const pool = new HostPool(options);
+    try {
+      await Promise.all(pool.#slots.map((_, index) => pool.#startHost(index)));
+    } catch (error) {
+      await pool[Symbol.asyncDispose]();
+      throw error;
+    }
+    return pool;
+  }
+
+  /** Hosts that serve. */
+  get hosts(): readonly HostProcess[] {
+    return this.#slots.flatMap((slot) => slot.kind === "serving" ? [slot.host] : []);
+  }
+
+  /** The nodes that tasks may ask for. */
+  get nodes(): readonly NodeDescription[] {
+    return this.#nodes;
+  }
+  #nodes: readonly NodeDescription[] = [];
+
+  /** Hosts that run a task, hosts that wait for one, and hosts that are being started. */
+  get load(): { readonly busy: number; readonly available: number; readonly starting: number } {
+    const serving = this.hosts;
+    const busy = serving.filter(({ taskCount }) => taskCount > 0).length;
+    return { busy, available: serving.length - busy, starting: this.#slots.length - serving.length };
+  }
+
+  /** Tasks on all hosts. */
+  get taskCount(): number {
+    return this.hosts.reduce((sum, host) => sum + host.taskCount, 0);
+  }
+
+  /**
+   * Gives the task to the host that is expected to come to it first.
+   *
+   * Short tasks share a host, since that is faster than waking another; one that would wait for more than a
+   * millisecond goes to the next host, and to none when all have as many as they may.
+   *
+   * @param kind what tasks of about the same length have in common, the node's type say
+   * @returns a function that gives the task up, or `undefined` when no host can take it now
+   */
+  tryRun(task: HostTask, kind: string): (() => void) | undefined {
+    const now = performance.now();
+    const host = this.#leastLoaded(now);
+    if (host === undefined) return undefined;
+    const estimateMs = this.#estimatesMs.get(kind) ?? UNKNOWN_ESTIMATE_MS;
+    this.#backlogMs.set(host, (this.#backlogMs.get(host) ?? 0) + estimateMs);
+    const abandon = host.run({
+      message: task.message,
+      timeoutMs: task.timeoutMs,
+      onLog: task.onLog,
+      onEnd: (end, from) => {
+        this.#backlogMs.set(
+          from,
+          from.taskCount === 0 ? 0 : Math.max(0, (this.#backlogMs.get(from) ?? 0) - estimateMs),
+        );
+        if (end.kind === "result") this.#learn(kind, end.result.runMicros / 1_000);
+        task.onEnd(end, from);
+        this.#recycleIfGrown(from);
+        if (from.isServing) this.#options.onCapacity();
+      },
+    }, now);
+    this.#watch ??= setInterval(() => this.#enforceLimits(), WATCH_INTERVAL_MS);
+    return abandon;
+  }
+
+  /** Ends every host at once; what runs on them is lost. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort(new ServiceError("DRAINING", "Cannot start sandbox host: the pool is closing"));
+    clearInterval(this.#watch);
+    const hosts = this.hosts;
+    for (const host of hosts) host.kill("retired");
+    await Promise.allSettled([...this.#starts, ...hosts.map(({ exited }) => exited)]);
+  }
+
+  #leastLoaded(now: number): HostProcess | undefined {
+    let best: HostProcess | undefined;
+    let bestSteps = Infinity;
+    for (const slot of this.#slots) {
+      if (slot.kind !== "serving" || slot.host.taskCount >= HOST_WINDOW || !slot.host.isServing) continue;
+      // What a task has already taken is a better guess than its kind's average once it takes longer.
+      const backlogMs = Math.max(this.#backlogMs.get(slot.host) ?? 0, slot.host.headRunMs(now));
+      const steps = Math.floor(backlogMs / BACKLOG_STEP_MS);
+      if (steps < bestSteps) {
+        best = slot.host;
+        bestSteps = steps;
+        if (steps === 0) break;
+      }
+    }
+    return best;
+  }
+
+  #learn(kind: string, runMs: number): void {
+    const estimate = this.#estimatesMs.get(kind);
+    if (estimate === undefined && this.#estimatesMs.size >= MAX_ESTIMATES) return;
+    this.#estimatesMs.set(kind, estimate === undefined ? runMs : estimate + ESTIMATE_WEIGHT * (runMs - estimate));
+  }
+
+  #enforceLimits(): void {
+    const now = performance.now();
+    let busy = false;
+    for (const slot of this.#slots) {
+      if (slot.kind !== "serving") continue;
+      slot.host.enforceLimits(now, CANCEL_GRACE_MS);
+      busy ||= slot.host.taskCount > 0;
+    }
+    if (busy) return;
+    clearInterval(this.#watch);
+    this.#watch = undefined;
+  }
+
+  /** Replaces an idle host that has kept much memory: the runtime gives it back late or never. */
+  #recycleIfGrown(host: HostProcess): void {
+    if (host.taskCount > 0 || !host.isServing) return;
+    const slot = this.#slots.find((slot) => slot.kind === "serving" && slot.host === host);
+    if (slot?.kind !== "serving") return;
+    if (host.restingBytes - slot.firstRestingBytes > RECYCLE_GROWTH_BYTES) host.kill("retired");
+  }
+
+  async #startHost(index: number): Promise<void> {
+    const id = `node-${this.#nextHost++}`;
+    const host = await HostProcess.start({ ...this.#options, id }, { signal: this.#closing.signal });
+    this.#nodes = host.nodes;
+    this.#backlogMs.set(host, 0);
+    const since = performance.now();
+    this.#slots[index] = { kind: "serving", host, since, firstRestingBytes: host.restingBytes };
+    logger.debug("Sandbox host {host} is ready", { host: id, pid: host.pid });
+    void host.exited.then((exit) => this.#onExit(index, host, since, exit));
+  }
+
+  #onExit(index: number, host: HostProcess, since: number, exit: HostExit): void {
+    this.#backlogMs.delete(host);
+    this.#slots[index] = { kind: "starting" };
+    this.#options.onHostExit(exit);
+    if (this.#closing.signal.aborted) return;
+    const facts = { host: host.id, reason: exit.reason, exit_code: exit.exitCode, stderr: exit.stderr };
+    if (exit.reason === "killed" || exit.reason === "retired") {
+      logger.debug("Sandbox host {host} ended: {reason}", facts);
+    } else logger.warn("Sandbox host {host} ended: {reason}", facts);
+    // Killed and retired hosts are replaced at once; ones that crash young back off, lest they burn the machine.
+    const healthy = exit.reason === "killed" || exit.reason === "retired" ||
+      performance.now() - since > STABLE_AFTER_MS;
+    this.#replace(index, healthy ? 0 : this.#restartDelayMs);
+  }
+
+  #replace(index: number, delayMs: number): void {
+    const start = this.#delayedStart(index, delayMs).finally(() => this.#starts.delete(start));
+    this.#starts.add(start);
+  }
+
+  async #delayedStart(index: number, delayMs: number): Promise<void> {
+    let waitMs = delayMs;
+    while (!this.#closing.signal.aborted) {
+      if (waitMs > 0) {
+        this.#slots[index] = { kind: "backing off" };
+        await pause(waitMs, this.#closing.signal);
+        this.#restartDelayMs = Math.min(MAX_RESTART_DELAY_MS, this.#restartDelayMs * 2);
+      }
+      if (this.#closing.signal.aborted) return;
+      try {
+        this.#slots[index] = { kind: "starting" };
+        await this.#startHost(index);
+        if (waitMs === 0) this.#restartDelayMs = FIRST_RESTART_DELAY_MS;
+        this.#options.onCapacity();
+        return;
+      } catch (error) {
+        if (this.#closing.signal.aborted) return;
+        logger.error("Cannot replace sandbox host: {error}", { error: messageOf(error) });
+        waitMs = this.#restartDelayMs;
+      }
+    }
+  }
+}
+
+/** Waits, or less when the signal aborts. */
+async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, delayMs);
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,510 @@
+/**
+ * One sandbox host as the server sees it: a child process at the other end of a Unix socket.
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { z } from "zod";
+import { messageOf, ServiceError } from "../errors.ts";
+import {
+  decodeJsonPayload,
+  decodeLog,
+  decodeResult,
+  encodeFrame,
+  encodeJsonFrame,
+  encodeTask,
+  type Frame,
+  FrameKind,
+  FrameReader,
+  FrameWriter,
+  type NodeTask,
+  type ProbeOutcome,
+  type ProbeTargets,
+  PROTOCOL_VERSION,
+  ProtocolError,
+  type TaskLog,
+  type TaskResult,
+} from "../../workers/protocol.ts";
+import { hostCommand, SANDBOX_CODE } from "./code.ts";
+import type { Jail } from "./jails/jail.ts";
+import { tryCpuMs, tryResidentBytes } from "./proc.ts";
+
+const logger = getLogger(["rexec", "sandbox"]);
+
+/** Room in a frame for all but the output: the longest message and traceback, and the header. */
+const RESULT_OVERHEAD_BYTES = 256 * 1024;
+/** Longest frame that is not a result: the list of nodes, a probe's report. */
+const CONTROL_FRAME_BYTES = 1024 * 1024;
+const MAX_STDERR_LENGTH = 4_096;
+
+/** How a host ended. */
+export interface HostExit {
+  /** Why, for the log and as a metric's label. */
+  readonly reason: "killed" | "crashed" | "out of memory" | "retired";
+  /** Exit code as a shell gives it: 128 + signal when a signal ended it. */
+  readonly exitCode: number;
+  /** The end of what it wrote to standard error. Untrusted. */
+  readonly stderr: string;
+}
+
+/** Why the server ended a task. */
+export type StopReason = "timeout" | "cancelled" | "memory";
+
+/** How a task ended, as the server sees it. */
+export type TaskEnd =
+  | { readonly kind: "result"; readonly result: TaskResult; readonly wallMs: number; readonly memoryPeakBytes: number }
+  | {
+    readonly kind: "stopped";
+    readonly reason: StopReason;
+    readonly wallMs: number;
+    readonly cpuMs: number;
+    readonly memoryPeakBytes: number;
+  }
+  /** The host died under it; `started` is false when the host had not begun it. */
+  | { readonly kind: "lost"; readonly started: boolean; readonly exit: HostExit };
+
+/** A task that a host is to run. */
+export interface HostTask {
+  readonly message: NodeTask;
+  /** Wall time that it may run, in milliseconds, counted from when it is the host's turn. */
+  readonly timeoutMs: number;
+  /** Called once, when it has ended. */
+  onEnd(end: TaskEnd, host: HostProcess): void;
+  onLog(log: TaskLog): void;
+}
+
+/** A task on a host. */
+interface Assignment {
+  readonly id: number;
+  readonly task: HostTask;
+  /** When the caller gave up; the assignment stays until the host is done with it. */
+  abandonedAt: number | undefined;
+}
+
+type HostState =
+  | { readonly kind: "starting" }
+  | { readonly kind: "serving"; readonly writer: FrameWriter }
+  | { readonly kind: "dying" }
+  | { readonly kind: "dead"; readonly exit: HostExit };
+
+/** What a host needs to start. */
+export interface HostOptions {
+  readonly id: string;
+  readonly jail: Jail;
+  /** Folder of the service's own for sockets and caches; removed with the service. */
+  readonly runtimeDirectory: string;
+  readonly startTimeoutMs: number;
+  /** Memory ceiling of a task, in megabytes. */
+  readonly memoryMb: number;
+  /** Longest input of a task, in bytes. */
+  readonly maxInputBytes: number;
+}
+
+const NodeParameter = z.strictObject({
+  name: z.string(),
+  type: z.string(),
+  description: z.string(),
+  required: z.boolean(),
+  defaultValue: z.string(),
+});
+
+/** What the worker tells of itself when it is ready. */
+const ReadyMessage = z.strictObject({
+  nodes: z.array(z.object({
+    nodeType: z.string(),
+    category: z.string(),
+    description: z.string(),
+    streaming: z.boolean(),
+    parameters: z.array(NodeParameter),
+  })),
+});
+
+/** A node that the worker has. */
+export type NodeDescription = z.output<typeof ReadyMessage>["nodes"][number];
+
+const ProbeReport = z.array(z.strictObject({
+  place: z.enum(["host", "worker", "task"]),
+  attempt: z.string().max(200),
+  leaked: z.boolean(),
+  detail: z.string().max(1_000),
+}));
+
+/** Address space that V8, Deno's threads and its code take before any task: the least that starts is 1,152 MB. */
+const RUNTIME_DATA_MB = 1_152;
+const OPEN_FILE_LIMIT = 64;
+
+/** A running sandbox host. Owned by whoever started it; `kill` or disposal ends it. */
+export class HostProcess implements AsyncDisposable {
+  readonly id: string;
+  readonly #child: Deno.ChildProcess;
+  readonly #connection: Deno.Conn;
+  readonly #reader: FrameReader;
+  /** In the order in which the host runs them; the first is the one that runs. */
+  readonly #assignments = new Map<number, Assignment>();
+  readonly #exited = Promise.withResolvers<HostExit>();
+  readonly #stderr: Promise<string>;
+  #state: HostState = { kind: "starting" };
+  #killReason: HostExit["reason"] | undefined;
+  #nextTaskId = 1;
+  #headSince = 0;
+  #headPeakBytes = 0;
+  #maxOutputBytes = 0;
+  #restingBytes = 0;
+  /** CPU time that is accounted for: the start and the tasks that have ended, in milliseconds. */
+  #accountedCpuMs = 0;
+  #probeReports: ((outcomes: ProbeOutcome[]) => void)[] = [];
+  #nodes: readonly NodeDescription[] = [];
+
+  private constructor(id: string, child: Deno.ChildProcess, connection: Deno.Conn, stderr: Promise<string>) {
+    this.id = id;
+    this.#child = child;
+    this.#connection = connection;
+    this.#stderr = stderr;
+    this.#reader = new FrameReader(() => Math.max(CONTROL_FRAME_BYTES, this.#maxOutputBytes + RESULT_OVERHEAD_BYTES));
+  }
+
+  /**
+   * Starts a host and waits until its worker is ready.
+   *
+   * @throws {ServiceError} `SANDBOX_LOST` when it ends, misbehaves or is not ready within `startTimeoutMs`
+   */
+  static async start(options: HostOptions, { signal }: { signal: AbortSignal }): Promise<HostProcess> {
+    const socketPath = `${options.runtimeDirectory}/${options.id}.sock`;
+    const token = crypto.getRandomValues(new Uint8Array(32));
+    const timeout = AbortSignal.any([signal, AbortSignal.timeout(options.startTimeoutMs)]);
+    using listener = Deno.listen({ transport: "unix", path: socketPath });
+    try {
+      const child = spawnHost(options, socketPath);
+      const stderr = readTail(child.stderr, MAX_STDERR_LENGTH);
+      try {
+        await writeBootstrap(child, options, socketPath, token);
+        const connection = await firstOf(listener.accept(), child, timeout);
+        const host = new HostProcess(options.id, child, connection, stderr);
+        await host.#becomeReady(token, timeout);
+        return host;
+      } catch (cause) {
+        killQuietly(child);
+        const { code } = await child.status;
+        const detail = (await stderr).trim();
+        throw new ServiceError(
+          "SANDBOX_LOST",
+          `Cannot start sandbox host "${options.id}": ${messageOf(cause)}; exit code ${code}${detail && `; ${detail}`}`,
+          { cause },
+        );
+      }
+    } finally {
+      await Deno.remove(socketPath).catch(() => {});
+    }
+  }
+
+  /** Resolves when the process is gone. */
+  get exited(): Promise<HostExit> {
+    return this.#exited.promise;
+  }
+
+  /** The nodes that its worker has. */
+  get nodes(): readonly NodeDescription[] {
+    return this.#nodes;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Whether it takes tasks. */
+  get isServing(): boolean {
+    return this.#state.kind === "serving";
+  }
+
+  /** Tasks on it, the running one included. */
+  get taskCount(): number {
+    return this.#assignments.size;
+  }
+
+  /** Resident memory after the last task, in bytes. */
+  get restingBytes(): number {
+    return this.#restingBytes;
+  }
+
+  /**
+   * Hands it a task, which runs after those that it has.
+   * @returns a function that gives the task up: it will not start, or is stopped if it runs
+   */
+  run(task: HostTask, nowMs: number): () => void {
+    if (this.#state.kind !== "serving") throw new TypeError(`Cannot run task: sandbox host is ${this.#state.kind}`);
+    const id = this.#nextTaskId;
+    this.#nextTaskId = id === 0xffff_ffff ? 1 : id + 1;
+    const assignment: Assignment = { id, task, abandonedAt: undefined };
+    if (this.#assignments.size === 0) this.#startHead(nowMs);
+    this.#assignments.set(id, assignment);
+    this.#maxOutputBytes = Math.max(this.#maxOutputBytes, task.message.maxOutputBytes);
+    this.#state.writer.send(encodeTask(id, task.message));
+    return () => this.#abandon(assignment);
+  }
+
+  /** How long the running task has run, in milliseconds; 0 when none does. */
+  headRunMs(nowMs: number): number {
+    return this.#assignments.size === 0 ? 0 : nowMs - this.#headSince;
+  }
+
+  /**
+   * Stops what runs past its limits: kills the process, which is the only way to end a task that does not come back.
+   * @param cancelGraceMs how long a task that was given up may take to notice
+   */
+  enforceLimits(nowMs: number, cancelGraceMs: number): void {
+    const [head] = this.#assignments.values();
+    if (head === undefined || this.#state.kind !== "serving") return;
+    const runMs = nowMs - this.#headSince;
+    if (head.abandonedAt !== undefined && nowMs - Math.max(head.abandonedAt, this.#headSince) > cancelGraceMs) {
+      this.#stopHead(head, "cancelled", nowMs);
+    } else if (runMs >= head.task.timeoutMs) {
+      this.#stopHead(head, "timeout", nowMs);
+    } else {
+      const resident = tryResidentBytes(this.pid);
+      if (resident === undefined) return;
+      const used = Math.max(0, resident - this.#restingBytes);
+      this.#headPeakBytes = Math.max(this.#headPeakBytes, used);
+      if (used > head.task.message.memoryLimitBytes) this.#stopHead(head, "memory", nowMs);
+    }
+  }
+
+  /** Has host and worker try what must be impossible. */
+  async probe(targets: ProbeTargets, { signal }: { signal: AbortSignal }): Promise<ProbeOutcome[]> {
+    if (this.#state.kind !== "serving") throw new TypeError(`Cannot probe: sandbox host is ${this.#state.kind}`);
+    const reports = [0, 1].map(() => {
+      const { promise, resolve } = Promise.withResolvers<ProbeOutcome[]>();
+      this.#probeReports.push(resolve);
+      return promise;
+    });
+    this.#state.writer.send(encodeJsonFrame(FrameKind.Probe, 0, targets));
+    const exited = this.exited.then((exit) => {
+      throw new ServiceError("SANDBOX_LOST", `Cannot probe sandbox: its host ended with exit code ${exit.exitCode}`);
+    });
+    return (await Promise.race([Promise.all(reports), exited, rejection(signal)])).flat();
+  }
+
+  /** Ends the process at once; what ran on it is lost. */
+  kill(reason: "killed" | "retired" = "killed"): void {
+    if (this.#state.kind === "dead" || this.#state.kind === "dying") return;
+    this.#state = { kind: "dying" };
+    this.#killReason ??= reason;
+    killQuietly(this.#child);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill("retired");
+    await this.exited;
+  }
+
+  async #becomeReady(token: Uint8Array, signal: AbortSignal): Promise<void> {
+    const writer = new FrameWriter((bytes) => this.#connection.write(bytes), () => this.kill());
+    const hello = await this.#nextStartFrame(FrameKind.Hello, signal);
+    if (hello[0] !== PROTOCOL_VERSION || !equalBytes(hello.subarray(1), token)) {
+      throw new ProtocolError("the process that connected is not the one that was started");
+    }
+    const ready = ReadyMessage.safeParse(decodeJsonPayload(await this.#nextStartFrame(FrameKind.Ready, signal)));
+    if (!ready.success) throw new ProtocolError("its list of nodes is malformed", { cause: ready.error });
+    this.#nodes = ready.data.nodes;
+    this.#restingBytes = tryResidentBytes(this.pid) ?? 0;
+    this.#accountedCpuMs = tryCpuMs(this.pid) ?? 0;
+    this.#state = { kind: "serving", writer };
+    void this.#receive();
+    void this.#awaitExit();
+  }
+
+  #startFrames: Frame[] = [];
+
+  async #nextStartFrame(kind: FrameKind, signal: AbortSignal): Promise<Uint8Array> {
+    while (this.#startFrames.length === 0) {
+      const count = await firstOf(this.#connection.read(this.#reader.nextBuffer()), this.#child, signal);
+      if (count === null) throw new ProtocolError("it closed its connection");
+      this.#startFrames.push(...this.#reader.advance(count));
+    }
+    const frame = this.#startFrames.shift();
+    if (frame?.kind === FrameKind.Fatal) throw new ProtocolError(new TextDecoder().decode(frame.payload));
+    if (frame?.kind !== kind) throw new ProtocolError(`frame of kind ${frame?.kind} came where ${kind} was due`);
+    return frame.payload;
+  }
+
+  async #receive(): Promise<void> {
+    try {
+      while (true) {
+        const count = await this.#connection.read(this.#reader.nextBuffer());
+        if (count === null) return;
+        for (const frame of this.#reader.advance(count)) this.#handle(frame);
+      }
+    } catch (error) {
+      if (this.#state.kind === "serving") {
+        logger.error("Sandbox host {host} broke the protocol: {error}", { host: this.id, error: messageOf(error) });
+      }
+    } finally {
+      // Whoever cannot be heard any more is ended, so that its exit settles all that it owes.
+      killQuietly(this.#child);
+    }
+  }
+
+  #handle(frame: Frame): void {
+    switch (frame.kind) {
+      case FrameKind.Result:
+        return this.#finish(frame);
+      case FrameKind.Log:
+        return this.#assignments.get(frame.taskId)?.task.onLog(decodeLog(frame.payload));
+      case FrameKind.ProbeReport:
+        return this.#probeReports.shift()?.(ProbeReport.parse(decodeJsonPayload(frame.payload)));
+      case FrameKind.Fatal:
+        logger.error("The worker of sandbox host {host} ended: {error}", {
+          host: this.id,
+          error: new TextDecoder().decode(frame.payload.subarray(0, 1_000)),
+        });
+        return;
+      default:
+        throw new ProtocolError(`frame of unknown kind ${frame.kind}`);
+    }
+  }
+
+  #finish(frame: Frame): void {
+    const assignment = this.#assignments.get(frame.taskId);
+    if (assignment === undefined || this.#state.kind !== "serving") return;
+    const result = decodeResult(frame.payload);
+    const now = performance.now();
+    const wallMs = now - this.#headSince;
+    const memoryPeakBytes = Math.max(this.#headPeakBytes, result.memoryPeakBytes - this.#restingBytes, 0);
+    if (result.memoryPeakBytes > 0) this.#restingBytes = result.memoryPeakBytes;
+    this.#accountedCpuMs += result.cpuMicros / 1_000;
+    this.#assignments.delete(frame.taskId);
+    if (this.#assignments.size === 0) this.#maxOutputBytes = 0;
+    this.#startHead(now);
+    assignment.task.onEnd({ kind: "result", result, wallMs, memoryPeakBytes }, this);
+  }
+
+  #startHead(nowMs: number): void {
+    this.#headSince = nowMs;
+    this.#headPeakBytes = 0;
+  }
+
+  #abandon(assignment: Assignment): void {
+    if (!this.#assignments.has(assignment.id) || assignment.abandonedAt !== undefined) return;
+    assignment.abandonedAt = performance.now();
+    if (this.#state.kind === "serving") this.#state.writer.send(encodeFrame(FrameKind.Cancel, assignment.id));
+  }
+
+  #stopHead(head: Assignment, reason: StopReason, nowMs: number): void {
+    const end: TaskEnd = {
+      kind: "stopped",
+      reason,
+      wallMs: nowMs - this.#headSince,
+      cpuMs: Math.max(0, (tryCpuMs(this.pid) ?? 0) - this.#accountedCpuMs),
+      memoryPeakBytes: this.#headPeakBytes,
+    };
+    this.#assignments.delete(head.id);
+    this.kill("killed");
+    // The others need not wait for the kernel: they have not been started and can go elsewhere.
+    this.#loseAll({ reason: "killed", exitCode: 137, stderr: "" }, false);
+    head.task.onEnd(end, this);
+  }
+
+  async #awaitExit(): Promise<void> {
+    const { code } = await this.#child.status;
+    const stderr = await this.#stderr;
+    const exit: HostExit = { reason: this.#killReason ?? crashReason(stderr), exitCode: code, stderr };
+    this.#state = { kind: "dead", exit };
+    try {
+      this.#connection.close();
+    } catch {
+      // The reader closed it.
+    }
+    this.#loseAll(exit, true);
+    this.#exited.resolve(exit);
+  }
+
+  /** Tells every task that the host is gone. Only the first can have been running. */
+  #loseAll(exit: HostExit, headStarted: boolean): void {
+    const lost = [...this.#assignments.values()];
+    this.#assignments.clear();
+    lost.forEach(({ task }, index) => task.onEnd({ kind: "lost", started: headStarted && index === 0, exit }, this));
+  }
+}
+
+function spawnHost(options: HostOptions, socketPath: string): Deno.ChildProcess {
+  const command = hostCommand({
+    socketPath,
+    denoDirectory: `${options.runtimeDirectory}/deno`,
+    heapMb: options.memoryMb,
+  });
+  const { program, args, env } = options.jail.enclose({
+    command,
+    dataLimitBytes: (RUNTIME_DATA_MB + options.memoryMb) * 1024 * 1024,
+    openFileLimit: OPEN_FILE_LIMIT,
+  });
+  return new Deno.Command(program, {
+    args: [...args],
+    env: { ...env },
+    clearEnv: true,
+    cwd: options.runtimeDirectory,
+    stdin: "piped",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** The token goes through standard input: arguments and environment can be read by others of the same user. */
+async function writeBootstrap(
+  child: Deno.ChildProcess,
+  options: HostOptions,
+  socketPath: string,
+  token: Uint8Array,
+): Promise<void> {
+  const bootstrap = {
+    socketPath,
+    token: token.toHex(),
+    workerUrl: SANDBOX_CODE.worker.href,
+    probeWorkerUrl: SANDBOX_CODE.probeWorker.href,
+    maxFrameBytes: options.maxInputBytes + CONTROL_FRAME_BYTES,
+  };
+  const stdin = child.stdin.getWriter();
+  await stdin.write(new TextEncoder().encode(JSON.stringify(bootstrap)));
+  await stdin.close();
+}
+
+/** Gives what an operation gives, unless the process ends or the signal aborts first. */
+async function firstOf<T>(operation: Promise<T>, child: Deno.ChildProcess, signal: AbortSignal): Promise<T> {
+  operation.catch(() => {});
+  const exit = child.status.then(({ code }) => {
+    throw new ProtocolError(`it ended early with code ${code}`);
+  });
+  return await Promise.race([operation, exit, rejection(signal)]);
+}
+
+/** A promise that rejects when the signal aborts. */
+function rejection(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => {});
+  if (signal.aborted) reject(signal.reason);
+  else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  return promise;
+}
+
+/** Reads a stream to its end and keeps the last characters. */
+async function readTail(stream: ReadableStream<Uint8Array>, maxLength: number): Promise<string> {
+  let tail = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) tail = (tail + text).slice(-maxLength);
+  return tail;
+}
+
+function crashReason(stderr: string): HostExit["reason"] {
+  return /out of memory|OOM|Allocation failed|memory allocation of/i.test(stderr) ? "out of memory" : "crashed";
+}
+
+function killQuietly(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It has ended already.
+  }
+}
+
+function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
+  let difference = left.length ^ right.length;
+  for (let index = 0; index < right.length; index++) difference |= (left[index] ?? 0) ^ (right[index] ?? 0);
+  return difference === 0;
+}

@@ -1,0 +1,31 @@
+/**
+ * The walls around a sandbox host that the operating system builds.
+ * @module
+ */
+
+/** A program to start. */
+export interface JailedCommand {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** The whole environment of the process; nothing is inherited. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What a jail is built around. */
+export interface JailSpec {
+  readonly command: JailedCommand;
+  /** Bytes of data segment and anonymous memory that the process may map; see `RLIMIT_DATA` in getrlimit(2). */
+  readonly dataLimitBytes: number;
+  /** File descriptors that it may hold. */
+  readonly openFileLimit: number;
+}
+
+/** A kind of jail. */
+export interface Jail {
+  /** The name that `SANDBOX_TYPE` knows it by. */
+  readonly type: "process" | "bubblewrap";
+  /** One sentence for the start-up message. */
+  readonly description: string;
+  /** The command that starts the given one inside the jail. */
+  enclose(spec: JailSpec): JailedCommand;
+}

@@ -1,0 +1,17 @@
+/**
+ * The jail that every POSIX machine has: resource limits and an empty environment around a process without rights.
+ * @module
+ */
+
+import type { Jail, JailedCommand, JailSpec } from "./jail.ts";
+
+/** Limits through the shell's `ulimit` (POSIX.1-2017, XCU), so that no tool need be installed; `exec` keeps the pid. */
+export const processJail: Jail = {
+  type: "process",
+  description: "an operating-system process without rights, with resource limits and an empty environment",
+  enclose({ command, dataLimitBytes, openFileLimit }: JailSpec): JailedCommand {
+    const dataLimitKb = Math.ceil(dataLimitBytes / 1024);
+    const script = `ulimit -c 0 && ulimit -n ${openFileLimit} && ulimit -d ${dataLimitKb} && exec "$@"`;
+    return { program: "/bin/sh", args: ["-c", script, "sh", command.program, ...command.args], env: command.env };
+  },
+};

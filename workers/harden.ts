@@ -1,0 +1,121 @@
+/**
+ * Takes away from the worker's global object all that a node or user code has no business with. The first module that
+ * a worker loads: what it exports was captured before anything else ran, and what it removed is gone for everything
+ * that is loaded after it.
+ *
+ * Permissions already refuse files, network and the like. This closes what they leave open: the internals that can
+ * rebuild a message port, `process.kill`, nested workers, caches, broadcast channels, GPU devices.
+ *
+ * @module
+ */
+
+/** What stays. All else on the global object goes, so that a new runtime API is absent until it is listed here. */
+const KEPT_GLOBALS: ReadonlySet<string> = new Set([
+  // ECMAScript
+  ..."globalThis Infinity NaN undefined isFinite isNaN parseFloat parseInt decodeURI decodeURIComponent encodeURI"
+    .split(
+      " ",
+    ),
+  ..."encodeURIComponent escape unescape Object Boolean Symbol Error AggregateError EvalError RangeError".split(" "),
+  ..."ReferenceError SyntaxError TypeError URIError SuppressedError Number BigInt Math Date Temporal String RegExp"
+    .split(
+      " ",
+    ),
+  ..."Array Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array BigInt64Array".split(
+    " ",
+  ),
+  ..."BigUint64Array Float16Array Float32Array Float64Array Map Set WeakMap WeakSet WeakRef ArrayBuffer".split(" "),
+  ..."DataView JSON Iterator AsyncIterator Promise Proxy Reflect FinalizationRegistry Function eval Intl".split(" "),
+  ..."DisposableStack AsyncDisposableStack WebAssembly".split(" "),
+  // What the runtime itself calls on the global object to deliver messages and errors.
+  "dispatchEvent",
+  // Web platform: pure computation, text, events and streams
+  ..."TextEncoder TextDecoder TextEncoderStream TextDecoderStream URL URLSearchParams URLPattern atob btoa".split(" "),
+  ..."AbortController AbortSignal Event EventTarget CustomEvent ErrorEvent PromiseRejectionEvent DOMException".split(
+    " ",
+  ),
+  ..."setTimeout clearTimeout setInterval clearInterval queueMicrotask structuredClone reportError".split(" "),
+  ..."performance Performance console crypto Crypto CryptoKey SubtleCrypto Blob".split(" "),
+  ..."ReadableStream ReadableStreamDefaultReader ReadableStreamBYOBReader ReadableStreamDefaultController".split(" "),
+  ..."ReadableByteStreamController ReadableStreamBYOBRequest WritableStream WritableStreamDefaultWriter".split(" "),
+  ..."WritableStreamDefaultController TransformStream TransformStreamDefaultController".split(" "),
+  ..."ByteLengthQueuingStrategy CountQueuingStrategy CompressionStream DecompressionStream".split(" "),
+]);
+
+const { ownKeys, deleteProperty, defineProperty, getPrototypeOf, apply } = Reflect;
+
+// The worker's scope lies outside the types of a window.
+const scope = globalThis as unknown as {
+  postMessage(message: unknown, transfer: Transferable[]): void;
+  process: { cpuUsage(): { user: number; system: number } };
+};
+const postMessage = scope.postMessage;
+const now = performance.now;
+const clock = performance;
+const processCpuUsage = scope.process.cpuUsage;
+const denoMemoryUsage = Deno.memoryUsage;
+
+/** Sends bytes to the host, which must hold whole frames; the buffer is transferred. */
+export function post(bytes: Uint8Array<ArrayBuffer>): void {
+  apply(postMessage, globalThis, [bytes, [bytes.buffer]]);
+}
+
+/** Monotonic time in milliseconds. */
+export function nowMs(): number {
+  return apply(now, clock, []);
+}
+
+/** CPU time of the whole sandbox process, in microseconds. */
+export function cpuMicros(): number {
+  const { user, system } = apply(processCpuUsage, undefined, []);
+  return user + system;
+}
+
+/** Resident memory of the whole sandbox process, in bytes. */
+export function residentBytes(): number {
+  return apply(denoMemoryUsage, undefined, []).rss;
+}
+
+/** Takes messages from the host: bytes that hold whole frames. */
+export function onMessage(receive: (bytes: Uint8Array) => void): void {
+  messageReceiver = receive;
+}
+
+let messageReceiver: ((bytes: Uint8Array) => void) | undefined;
+const isTrusted = Object.getOwnPropertyDescriptor(Event.prototype, "isTrusted")?.get;
+apply(EventTarget.prototype.addEventListener, globalThis, ["message", (event: MessageEvent) => {
+  // Only the runtime makes trusted events; anything dispatched from inside the worker is none.
+  if (isTrusted === undefined || apply(isTrusted, event, []) !== true) return;
+  if (event.data instanceof Uint8Array) messageReceiver?.(event.data);
+}]);
+
+/** Removes a property, or makes it `undefined` for good where it cannot be removed. */
+function remove(target: object, key: PropertyKey): void {
+  if (deleteProperty(target, key)) return;
+  defineProperty(target, key, { value: undefined, writable: false, configurable: false });
+}
+
+/**
+ * Removes everything that is not kept, from the global object and from the prototypes behind it.
+ * @returns the keys that are left besides the kept ones; empty when all went well
+ */
+function lock(): PropertyKey[] {
+  const internal: unknown = Reflect.get(Deno, "internal");
+  // Keys of Deno first, the internal symbol included: whoever kept a reference to the object finds it empty.
+  for (const key of ownKeys(Deno)) remove(Deno, key);
+  if (typeof internal === "symbol") remove(Deno, internal);
+  const left: PropertyKey[] = [];
+  for (let object: object | null = globalThis; object !== null; object = getPrototypeOf(object)) {
+    if (object === Object.prototype) break;
+    for (const key of ownKeys(object)) {
+      // Symbols stay: the runtime finds the brand and the listeners of the scope by them when it delivers a message.
+      if (typeof key !== "string" || KEPT_GLOBALS.has(key) || key === "constructor") continue;
+      remove(object, key);
+      if (Reflect.get(object, key) !== undefined) left.push(key);
+    }
+  }
+  return left;
+}
+
+/** Globals that could not be removed; anything here is a leak, which the probe reports. */
+export const unremovedGlobals: readonly PropertyKey[] = lock();

@@ -1,0 +1,121 @@
+/**
+ * Entry of a sandbox host: a process without rights that starts the worker and relays its frames. It listens to nobody,
+ * connects to the one socket that it was given on standard input, and ends when that socket does.
+ *
+ * @module
+ */
+
+import { probePermissions } from "./probe.ts";
+import {
+  decodeJsonPayload,
+  encodeFrame,
+  encodeHello,
+  encodeJsonFrame,
+  FrameKind,
+  FrameReader,
+  FrameWriter,
+  joinPieces,
+} from "./protocol.ts";
+import type { ProbeOutcome, ProbeTargets } from "./protocol.ts";
+
+/** What the server writes to a host's standard input. */
+export interface HostBootstrap {
+  /** Path of the Unix socket that the server listens on for this host alone. */
+  readonly socketPath: string;
+  /** Hex; proves to the server that the connection comes from the process that it started. */
+  readonly token: string;
+  readonly workerUrl: string;
+  readonly probeWorkerUrl: string;
+  /** Longest frame that the server may send, in bytes. */
+  readonly maxFrameBytes: number;
+}
+
+/** Exit codes of a host, as the server reads them. */
+export const HOST_EXIT = { serverGone: 0, workerEnded: 70, cannotStart: 78 } as const;
+
+/** Rights that a host gives up once it is connected; it has none of the others from the start. */
+const GIVEN_UP = ["net", "write", "env", "sys", "run", "ffi", "import"];
+
+await runHost();
+
+async function runHost(): Promise<void> {
+  // Checked by nobody but us: the server writes it, and a host started by hand ends here.
+  const bootstrap = JSON.parse(await new Response(Deno.stdin.readable).text()) as HostBootstrap;
+  const connection = await Deno.connect({ transport: "unix", path: bootstrap.socketPath });
+  // `import` is a permission that Deno's own type does not list yet.
+  for (const name of GIVEN_UP) Deno.permissions.revokeSync({ name } as Deno.PermissionDescriptor);
+  Deno.permissions.revokeSync({ name: "read", path: bootstrap.socketPath });
+
+  const writer = new FrameWriter((bytes) => connection.write(bytes), () => Deno.exit(HOST_EXIT.serverGone));
+  writer.send(encodeHello(fromHex(bootstrap.token)));
+
+  const worker = startWorker(bootstrap.workerUrl);
+  worker.onmessage = ({ data }: MessageEvent<unknown>) => {
+    if (data instanceof Uint8Array) writer.send([data]);
+  };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    const reason = new TextEncoder().encode(String(event.message).slice(0, 1_000));
+    writer.send(encodeFrame(FrameKind.Fatal, 0, reason));
+    void writer.flushed().then(() => Deno.exit(HOST_EXIT.workerEnded));
+  };
+  await relay(connection, worker, bootstrap, writer);
+  Deno.exit(HOST_EXIT.serverGone);
+}
+
+/** Hands frames from the server to the worker until the server goes away. */
+async function relay(
+  connection: Deno.Conn,
+  worker: Worker,
+  bootstrap: HostBootstrap,
+  writer: FrameWriter,
+): Promise<void> {
+  const reader = new FrameReader(() => bootstrap.maxFrameBytes);
+  while (true) {
+    const count = await connection.read(reader.nextBuffer());
+    if (count === null) return;
+    const pieces: Uint8Array[] = [];
+    let bytes = 0;
+    for (const frame of reader.advance(count)) {
+      if (frame.kind === FrameKind.Probe) {
+        void probeHost(frame.payload, bootstrap.probeWorkerUrl).then((outcomes) =>
+          writer.send(encodeJsonFrame(FrameKind.ProbeReport, 0, outcomes))
+        );
+      }
+      pieces.push(frame.bytes);
+      bytes += frame.bytes.length;
+    }
+    if (bytes > 0) toWorker(worker, joinPieces(pieces, bytes));
+  }
+}
+
+/** Moves bytes into the worker; a buffer that is theirs alone is transferred, anything else copied once. */
+function toWorker(worker: Worker, bytes: Uint8Array): void {
+  const owned = bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
+  worker.postMessage(owned, [owned.buffer as ArrayBuffer]); // allocated here or by the frame reader, never shared
+}
+
+async function probeHost(payload: Uint8Array, probeWorkerUrl: string): Promise<ProbeOutcome[]> {
+  const targets = decodeJsonPayload(payload) as ProbeTargets; // from the server, which we trust
+  const worker = startWorker(probeWorkerUrl);
+  const fromWorker = await new Promise<ProbeOutcome[]>((resolve, reject) => {
+    worker.onmessage = ({ data }: MessageEvent<ProbeOutcome[]>) => resolve(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(`Cannot probe: ${event.message}`));
+    };
+    worker.postMessage(targets);
+  });
+  return [...await probePermissions("host", targets), ...fromWorker];
+}
+
+function startWorker(url: string): Worker {
+  return new Worker(url, { type: "module", deno: { permissions: "none" } });
+}
+
+function fromHex(hex: string): Uint8Array {
+  return Uint8Array.from(
+    { length: hex.length / 2 },
+    (_, index) => Number.parseInt(hex.slice(index * 2, index * 2 + 2), 16),
+  );
+}

@@ -1,0 +1,550 @@
+/**
+ * Messages between the server and a sandbox host, and between the host and its worker. Imports nothing: both sides
+ * share this file and nothing else.
+ *
+ * A frame is a little-endian `u32` length of all that follows, a `u8` kind, a `u32` task id and a payload. The host
+ * relays frames to the worker by their bytes and looks into none; each receiver bounds and validates what it decodes
+ * and treats a violation as the sender's end.
+ *
+ * @module
+ */
+
+/** Both sides are the same program; a host of another build is refused by this number. */
+export const PROTOCOL_VERSION = 1;
+
+/** Bytes before a frame's payload. */
+export const FRAME_HEADER_BYTES = 9;
+
+/** What a frame is. The server sends kinds below 64, the host and its worker those from 64 up. */
+export const FrameKind = {
+  /** server → worker: run a node; payload {@linkcode NodeTask}. */
+  Task: 1,
+  /** server → worker: stop the task of this id; no payload. */
+  Cancel: 2,
+  /** server → host and worker: try what must be impossible; payload {@linkcode ProbeTargets} as JSON. */
+  Probe: 3,
+  /** host → server, once: payload is the version as `u8`, then the token. */
+  Hello: 64,
+  /** worker → server, once: ready for tasks; payload JSON, the nodes it has. */
+  Ready: 65,
+  /** worker → server: payload {@linkcode TaskResult}; ends the task. */
+  Result: 66,
+  /** worker → server: a line of the task's log; payload {@linkcode TaskLog}. */
+  Log: 67,
+  /** host and worker → server: payload JSON, a list of {@linkcode ProbeOutcome}. */
+  ProbeReport: 68,
+  /** host → server: the worker ended; payload is the reason as UTF-8. The host exits next. */
+  Fatal: 69,
+} as const;
+
+/** One of {@linkcode FrameKind}. */
+export type FrameKind = typeof FrameKind[keyof typeof FrameKind];
+
+/** A received frame: a view on the receive buffer. */
+export class Frame {
+  constructor(
+    readonly kind: number,
+    readonly taskId: number,
+    /** The whole frame, header included, as it can be sent on. */
+    readonly bytes: Uint8Array,
+  ) {}
+
+  get payload(): Uint8Array {
+    return this.bytes.subarray(FRAME_HEADER_BYTES);
+  }
+}
+
+/** The other side broke the protocol; nothing it sent afterwards can be trusted. */
+export class ProtocolError extends Error {
+  override readonly name = "ProtocolError";
+}
+
+/** An execution of a built-in node. */
+export interface NodeTask {
+  readonly nodeType: string;
+  readonly format: string;
+  readonly config: ReadonlyMap<string, string>;
+  /** Bytes that the task may allocate. */
+  readonly memoryLimitBytes: number;
+  readonly maxOutputBytes: number;
+  readonly input: Uint8Array;
+}
+
+/** How a task ended, as the worker says; the index is the number on the wire. */
+export const TASK_OUTCOMES = [
+  "OK",
+  "INVALID_TASK",
+  "TASK_FAILED",
+  "SECURITY_VIOLATION",
+  "RESOURCE_LIMIT",
+  "CANCELLED",
+] as const;
+
+/** One of {@linkcode TASK_OUTCOMES}. */
+export type TaskOutcome = typeof TASK_OUTCOMES[number];
+
+/** The end of a task. */
+export interface TaskResult {
+  readonly outcome: TaskOutcome;
+  /** CPU time of the sandbox over the task, in microseconds. */
+  readonly cpuMicros: number;
+  /** Time from the task's start to its end inside the worker, in microseconds. */
+  readonly runMicros: number;
+  /** Largest resident memory that the worker saw over the task, in bytes. */
+  readonly memoryPeakBytes: number;
+  /** What went wrong; empty for `OK`. Untrusted text. */
+  readonly message: string;
+  /** The error's stack; empty for `OK`. Untrusted text. */
+  readonly traceback: string;
+  /** The encoded output; empty for all but `OK`. */
+  readonly output: Uint8Array;
+}
+
+/** A line of a task's log. */
+export interface TaskLog {
+  readonly level: "warning" | "info";
+  readonly message: string;
+}
+
+/** Where the probe finds things that a sandbox must not reach. */
+export interface ProbeTargets {
+  /** A readable file outside the sandbox's code. */
+  readonly file: string;
+  /** A TypeScript module outside the sandbox's code. */
+  readonly moduleUrl: string;
+  /** A folder that the server may write to. */
+  readonly writableDirectory: string;
+  /** A listening TCP port on the loopback interface. */
+  readonly loopbackPort: number;
+  /** An environment variable that the server has. */
+  readonly environmentVariable: string;
+}
+
+/** What became of one forbidden operation. */
+export interface ProbeOutcome {
+  /** `host`, `worker` (permissions none, before hardening), or `task` (as tasks run). */
+  readonly place: "host" | "worker" | "task";
+  /** The operation, `read file` say. */
+  readonly attempt: string;
+  /** `true` when it succeeded: the sandbox leaks. */
+  readonly leaked: boolean;
+  /** The refusal, or what came out. */
+  readonly detail: string;
+}
+
+const encoder = new TextEncoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true });
+
+/** Writes little-endian fields into one growing buffer. */
+class ByteWriter {
+  #bytes: Uint8Array;
+  #view: DataView;
+  #length: number;
+
+  constructor(capacity: number, start = 0) {
+    this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.#bytes.buffer);
+    this.#length = start;
+  }
+
+  #reserve(count: number): number {
+    const start = this.#length;
+    const needed = start + count;
+    if (needed > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+      grown.set(this.#bytes.subarray(0, start));
+      this.#bytes = grown;
+      this.#view = new DataView(grown.buffer);
+    }
+    this.#length = needed;
+    return start;
+  }
+
+  u8(value: number): void {
+    const at = this.#reserve(1);
+    this.#bytes[at] = value;
+  }
+
+  u32(value: number): void {
+    const at = this.#reserve(4);
+    this.#view.setUint32(at, value, true);
+  }
+
+  f64(value: number): void {
+    const at = this.#reserve(8);
+    this.#view.setFloat64(at, value, true);
+  }
+
+  /** A length-prefixed UTF-8 string. */
+  string(value: string): void {
+    // 3 bytes is the most that UTF-8 needs for one UTF-16 unit.
+    const start = this.#reserve(4 + value.length * 3);
+    const { written } = encoder.encodeInto(value, this.#bytes.subarray(start + 4));
+    this.#view.setUint32(start, written, true);
+    this.#length = start + 4 + written;
+  }
+
+  /** Bytes up to the end of the payload, without a length. */
+  rest(value: Uint8Array): void {
+    const at = this.#reserve(value.length);
+    this.#bytes.set(value, at);
+  }
+
+  patchU32(at: number, value: number): void {
+    this.#view.setUint32(at, value, true);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  finish(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.#length) as Uint8Array<ArrayBuffer>; // allocated above, never shared
+  }
+}
+
+/** Reads what {@linkcode ByteWriter} wrote; every read is bounded by the payload. */
+class ByteReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #offset = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  #take(count: number): number {
+    const start = this.#offset;
+    if (count > this.#bytes.length - start) {
+      throw new ProtocolError(`Cannot read message: ${count} bytes needed at ${start}, ${this.#bytes.length} there`);
+    }
+    this.#offset = start + count;
+    return start;
+  }
+
+  u8(): number {
+    return this.#view.getUint8(this.#take(1));
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#take(4), true);
+  }
+
+  /** A finite number that is not negative. */
+  amount(): number {
+    const value = this.#view.getFloat64(this.#take(8), true);
+    if (!(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) {
+      throw new ProtocolError(`Cannot read message: amount is ${value}`);
+    }
+    return value;
+  }
+
+  string(): string {
+    const length = this.u32();
+    const start = this.#take(length);
+    try {
+      return strictDecoder.decode(this.#bytes.subarray(start, start + length));
+    } catch (cause) {
+      throw new ProtocolError("Cannot read message: text is not UTF-8", { cause });
+    }
+  }
+
+  rest(): Uint8Array {
+    const start = this.#offset;
+    this.#offset = this.#bytes.length;
+    return this.#bytes.subarray(start);
+  }
+}
+
+/** Frames whose payload is at least this long keep it apart, so that it is not copied into the header's buffer. */
+const SEPARATE_PAYLOAD_BYTES = 32 * 1024;
+
+/** An encoded frame: one or two pieces to send in order. */
+export type FramePieces = readonly [Uint8Array] | readonly [Uint8Array, Uint8Array];
+
+function startFrame(kind: FrameKind, taskId: number, capacity: number): ByteWriter {
+  const writer = new ByteWriter(FRAME_HEADER_BYTES + capacity);
+  writer.u32(0);
+  writer.u8(kind);
+  writer.u32(taskId);
+  return writer;
+}
+
+function endFrame(writer: ByteWriter, tail: Uint8Array): FramePieces {
+  const apart = tail.length >= SEPARATE_PAYLOAD_BYTES;
+  if (!apart) writer.rest(tail);
+  writer.patchU32(0, writer.length - 4 + (apart ? tail.length : 0));
+  return apart ? [writer.finish(), tail] : [writer.finish()];
+}
+
+/** Encodes a frame with an opaque payload. */
+export function encodeFrame(kind: FrameKind, taskId: number, payload: Uint8Array = new Uint8Array()): FramePieces {
+  return endFrame(startFrame(kind, taskId, payload.length), payload);
+}
+
+/** Encodes a frame whose payload is JSON. */
+export function encodeJsonFrame(kind: FrameKind, taskId: number, value: unknown): FramePieces {
+  return encodeFrame(kind, taskId, encoder.encode(JSON.stringify(value)));
+}
+
+/** Parses a JSON payload. The caller validates the shape. @throws {ProtocolError} when it is not JSON. */
+export function decodeJsonPayload(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(strictDecoder.decode(payload));
+  } catch (cause) {
+    throw new ProtocolError("Cannot read message: payload is not JSON", { cause });
+  }
+}
+
+/** Encodes a {@linkcode FrameKind.Task}. */
+export function encodeTask(taskId: number, task: NodeTask): FramePieces {
+  const writer = startFrame(FrameKind.Task, taskId, 128 + inlineLength(task.input));
+  writer.f64(task.memoryLimitBytes);
+  writer.f64(task.maxOutputBytes);
+  writer.string(task.nodeType);
+  writer.string(task.format);
+  writer.u32(task.config.size);
+  for (const [key, value] of task.config) {
+    writer.string(key);
+    writer.string(value);
+  }
+  return endFrame(writer, task.input);
+}
+
+/** Decodes the payload of a {@linkcode FrameKind.Task}. The input is a view. @throws {ProtocolError} */
+export function decodeTask(payload: Uint8Array): NodeTask {
+  const reader = new ByteReader(payload);
+  const memoryLimitBytes = reader.amount();
+  const maxOutputBytes = reader.amount();
+  const nodeType = reader.string();
+  const format = reader.string();
+  const config = new Map<string, string>();
+  for (let left = reader.u32(); left > 0; left--) config.set(reader.string(), reader.string());
+  return { nodeType, format, config, memoryLimitBytes, maxOutputBytes, input: reader.rest() };
+}
+
+/** Encodes a {@linkcode FrameKind.Result}. */
+export function encodeResult(taskId: number, result: TaskResult): FramePieces {
+  const writer = startFrame(FrameKind.Result, taskId, 64 + inlineLength(result.output));
+  writer.u8(TASK_OUTCOMES.indexOf(result.outcome));
+  writer.f64(result.cpuMicros);
+  writer.f64(result.runMicros);
+  writer.f64(result.memoryPeakBytes);
+  writer.string(result.message);
+  writer.string(result.traceback);
+  return endFrame(writer, result.output);
+}
+
+/** Decodes the payload of a {@linkcode FrameKind.Result}. The output is a view. @throws {ProtocolError} */
+export function decodeResult(payload: Uint8Array): TaskResult {
+  const reader = new ByteReader(payload);
+  const outcome = TASK_OUTCOMES[reader.u8()];
+  if (outcome === undefined) throw new ProtocolError("Cannot read message: unknown task outcome");
+  return {
+    outcome,
+    cpuMicros: reader.amount(),
+    runMicros: reader.amount(),
+    memoryPeakBytes: reader.amount(),
+    message: reader.string(),
+    traceback: reader.string(),
+    output: reader.rest(),
+  };
+}
+
+/** Encodes a {@linkcode FrameKind.Log}. */
+export function encodeLog(taskId: number, log: TaskLog): FramePieces {
+  const writer = startFrame(FrameKind.Log, taskId, 16 + log.message.length);
+  writer.u8(log.level === "warning" ? 1 : 0);
+  writer.string(log.message);
+  return endFrame(writer, new Uint8Array());
+}
+
+/** Decodes the payload of a {@linkcode FrameKind.Log}. @throws {ProtocolError} */
+export function decodeLog(payload: Uint8Array): TaskLog {
+  const reader = new ByteReader(payload);
+  return { level: reader.u8() === 1 ? "warning" : "info", message: reader.string() };
+}
+
+/** Encodes a {@linkcode FrameKind.Hello}. */
+export function encodeHello(token: Uint8Array): FramePieces {
+  const payload = new Uint8Array(1 + token.length);
+  payload[0] = PROTOCOL_VERSION;
+  payload.set(token, 1);
+  return encodeFrame(FrameKind.Hello, 0, payload);
+}
+
+function inlineLength(tail: Uint8Array): number {
+  return tail.length >= SEPARATE_PAYLOAD_BYTES ? 0 : tail.length;
+}
+
+const BLOCK_BYTES = 128 * 1024;
+const MIN_READ_BYTES = 16 * 1024;
+
+/**
+ * Cuts a byte stream into frames. The owner of the stream reads into {@linkcode nextBuffer} and calls
+ * {@linkcode advance}; a long frame is read straight into its own buffer, so its bytes are not copied.
+ */
+export class FrameReader {
+  readonly #maxFrameBytes: () => number;
+  #block = new Uint8Array(BLOCK_BYTES);
+  /** Start of the frame that is not complete yet, and end of what has been read, in `#block`. */
+  #start = 0;
+  #end = 0;
+
+  /** @param maxFrameBytes the longest frame that is accepted now, asked when a frame's length arrives */
+  constructor(maxFrameBytes: () => number) {
+    this.#maxFrameBytes = maxFrameBytes;
+  }
+
+  /** Where the next bytes of the stream belong; at least one byte long. */
+  nextBuffer(): Uint8Array {
+    const pending = this.#end - this.#start;
+    const frameBytes = pending >= 4 ? this.#peekLength() + 4 : 0;
+    const capacity = this.#block.length - this.#start;
+    if (frameBytes > capacity || this.#block.length - this.#end < MIN_READ_BYTES && frameBytes !== capacity) {
+      // A frame longer than a block gets a buffer of exactly its own size.
+      const size = frameBytes > BLOCK_BYTES ? frameBytes : BLOCK_BYTES;
+      const block = new Uint8Array(size);
+      block.set(this.#block.subarray(this.#start, this.#end));
+      this.#block = block;
+      this.#start = 0;
+      this.#end = pending;
+    }
+    return this.#block.subarray(this.#end);
+  }
+
+  /**
+   * Takes `count` bytes that were read into {@linkcode nextBuffer} and gives the frames that are now complete.
+   * @throws {ProtocolError} for a length that is too short or above the maximum
+   */
+  advance(count: number): Frame[] {
+    this.#end += count;
+    const frames: Frame[] = [];
+    while (this.#end - this.#start >= 4) {
+      const length = this.#peekLength();
+      if (length < FRAME_HEADER_BYTES - 4 || length > this.#maxFrameBytes()) {
+        throw new ProtocolError(`Cannot read frame: its length is ${length}, allowed up to ${this.#maxFrameBytes()}`);
+      }
+      const next = this.#start + 4 + length;
+      if (next > this.#end) break;
+      frames.push(frameAt(this.#block, this.#start, next));
+      this.#start = next;
+    }
+    return frames;
+  }
+
+  #peekLength(): number {
+    const { buffer, byteOffset } = this.#block;
+    return new DataView(buffer, byteOffset + this.#start, 4).getUint32(0, true);
+  }
+}
+
+function frameAt(bytes: Uint8Array, start: number, end: number): Frame {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, FRAME_HEADER_BYTES);
+  return new Frame(view.getUint8(4), view.getUint32(5, true), bytes.subarray(start, end));
+}
+
+/**
+ * Cuts bytes that hold whole frames, as host and worker hand them to each other.
+ * @throws {ProtocolError} when they do not
+ */
+export function splitFrames(bytes: Uint8Array): Frame[] {
+  const frames: Frame[] = [];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let start = 0; start < bytes.length;) {
+    if (bytes.length - start < FRAME_HEADER_BYTES) throw new ProtocolError("Cannot split frames: header is cut off");
+    const end = start + 4 + view.getUint32(start, true);
+    if (end < start + FRAME_HEADER_BYTES || end > bytes.length) {
+      throw new ProtocolError("Cannot split frames: frame is cut off");
+    }
+    frames.push(frameAt(bytes, start, end));
+    start = end;
+  }
+  return frames;
+}
+
+/** Joins pieces in order; a single piece is given back as it is. */
+export function joinPieces(pieces: readonly Uint8Array[], totalBytes: number): Uint8Array {
+  const [first] = pieces;
+  if (pieces.length === 1 && first !== undefined) return first;
+  const joined = new Uint8Array(totalBytes);
+  let offset = 0;
+  for (const piece of pieces) {
+    joined.set(piece, offset);
+    offset += piece.length;
+  }
+  return joined;
+}
+
+/** Pieces longer than this are written on their own instead of being copied together with their neighbours. */
+const JOIN_LIMIT_BYTES = 256 * 1024;
+
+/**
+ * Sends frames over a byte stream, in order: all that is queued while a write is under way goes out with the next one.
+ * `bufferedBytes` is what the other side has not taken yet.
+ */
+export class FrameWriter {
+  readonly #write: (bytes: Uint8Array) => Promise<number>;
+  readonly #onError: (error: unknown) => void;
+  #queue: Uint8Array[] = [];
+  #draining: Promise<void> | undefined;
+  #failed = false;
+  bufferedBytes = 0;
+
+  /**
+   * @param write writes some of the bytes and gives how many
+   * @param onError called once, when a write fails; later frames are dropped
+   */
+  constructor(write: (bytes: Uint8Array) => Promise<number>, onError: (error: unknown) => void) {
+    this.#write = write;
+    this.#onError = onError;
+  }
+
+  /** Queues a frame. Its pieces must not change afterwards. */
+  send(pieces: readonly Uint8Array[]): void {
+    if (this.#failed) return;
+    for (const piece of pieces) {
+      this.#queue.push(piece);
+      this.bufferedBytes += piece.length;
+    }
+    this.#draining ??= Promise.resolve().then(() => this.#drain());
+  }
+
+  /** Resolves when all that was sent is written, or writing has failed. */
+  async flushed(): Promise<void> {
+    await this.#draining;
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      while (this.#queue.length > 0) {
+        const batch = this.#takeBatch();
+        for (let offset = 0; offset < batch.length;) {
+          offset += await this.#write(offset === 0 ? batch : batch.subarray(offset));
+        }
+        this.bufferedBytes -= batch.length;
+      }
+    } catch (error) {
+      this.#failed = true;
+      this.#queue = [];
+      this.bufferedBytes = 0;
+      this.#onError(error);
+    } finally {
+      this.#draining = undefined;
+    }
+  }
+
+  #takeBatch(): Uint8Array {
+    let count = 0;
+    let bytes = 0;
+    for (const piece of this.#queue) {
+      if (count > 0 && bytes + piece.length > JOIN_LIMIT_BYTES) break;
+      count++;
+      bytes += piece.length;
+    }
+    const pieces = count === this.#queue.length ? this.#queue : this.#queue.splice(0, count);
+    if (pieces === this.#queue) this.#queue = [];
+    return joinPieces(pieces, bytes);
+  }
+}

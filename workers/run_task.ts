@@ -1,0 +1,92 @@
+/**
+ * Runs one task: decode, node, encode, and what it took.
+ * @module
+ */
+
+import { codecFor } from "./codecs/mod.ts";
+import { cpuMicros, nowMs, residentBytes } from "./harden.ts";
+import { executeNode } from "./nodes/instantiate.ts";
+import { findNode } from "./nodes/mod.ts";
+import { decodeTask, encodeLog, encodeResult } from "./protocol.ts";
+import type { Frame, FramePieces, TaskOutcome } from "./protocol.ts";
+import { TaskError } from "./task_error.ts";
+import { describeFailure } from "./traceback.ts";
+
+/** Lines of a task's log; more are dropped and counted in the last one. */
+const MAX_LOG_LINES = 100;
+/** UTF-16 units of a log line. */
+const MAX_LOG_LINE_LENGTH = 2_000;
+/** Resident memory is read after tasks of at least this length, or when the last reading is older than this. */
+const MEMORY_SAMPLE_MS = 2;
+const MEMORY_SAMPLE_AGE_MS = 50;
+
+let lastResident = residentBytes();
+let lastResidentAt = nowMs();
+
+/**
+ * Runs the task of a frame and gives the frame of its result; never rejects.
+ * @param signal aborts when the server cancels the task
+ * @param send sends a frame of the task's log at once
+ */
+export async function runTask(
+  frame: Frame,
+  signal: AbortSignal,
+  send: (pieces: FramePieces) => void,
+): Promise<FramePieces> {
+  const startedAt = nowMs();
+  const cpuBefore = cpuMicros();
+  const measured = () => {
+    const runMs = nowMs() - startedAt;
+    return {
+      cpuMicros: Math.max(0, cpuMicros() - cpuBefore),
+      runMicros: Math.max(0, runMs * 1_000),
+      memoryPeakBytes: sampleResident(runMs),
+    };
+  };
+  try {
+    const output = await execute(frame, signal, send);
+    return encodeResult(frame.taskId, { outcome: "OK", ...measured(), message: "", traceback: "", output });
+  } catch (error) {
+    const { message, traceback } = describeFailure(error);
+    const outcome = signal.aborted ? "CANCELLED" : outcomeOf(error);
+    return encodeResult(frame.taskId, { outcome, ...measured(), message, traceback, output: new Uint8Array() });
+  }
+}
+
+async function execute(frame: Frame, signal: AbortSignal, send: (pieces: FramePieces) => void): Promise<Uint8Array> {
+  if (signal.aborted) throw new TaskError("CANCELLED", "Cannot run task: it was cancelled before it started");
+  const task = decodeTask(frame.payload);
+  const definition = findNode(task.nodeType);
+  const codec = codecFor(task.format);
+  const limits = { memoryLimitBytes: task.memoryLimitBytes, maxOutputBytes: task.maxOutputBytes };
+  const input = codec.decode(task.input, limits);
+  const output = await executeNode(definition, task.config, input, {
+    memoryLimitBytes: task.memoryLimitBytes,
+    signal,
+    warn: boundedLog((message) => send(encodeLog(frame.taskId, { level: "warning", message }))),
+  });
+  return codec.encode(output, limits);
+}
+
+function boundedLog(write: (message: string) => void): (message: string) => void {
+  let lines = 0;
+  return (message) => {
+    lines++;
+    if (lines < MAX_LOG_LINES) write(message.slice(0, MAX_LOG_LINE_LENGTH));
+    else if (lines === MAX_LOG_LINES) write(`Further lines of this task are dropped: ${MAX_LOG_LINES} were written`);
+  };
+}
+
+function sampleResident(runMs: number): number {
+  const now = nowMs();
+  if (runMs >= MEMORY_SAMPLE_MS || now - lastResidentAt > MEMORY_SAMPLE_AGE_MS) {
+    lastResident = residentBytes();
+    lastResidentAt = now;
+  }
+  return lastResident;
+}
+
+function outcomeOf(error: unknown): TaskOutcome {
+  if (error instanceof TaskError) return error.code;
+  return "TASK_FAILED";
+}
