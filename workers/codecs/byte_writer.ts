@@ -19,10 +19,11 @@ export class ByteWriter {
   #capacity: number;
   #ownsScratch = true;
 
-  constructor(readonly maxBytes: number) {
+  /** `slackBytes` may be written beyond the limit for a while, by a writer that takes them back before the end. */
+  constructor(readonly maxBytes: number, readonly slackBytes = 0) {
     this.bytes = scratch ?? new Uint8Array(SCRATCH_BYTES);
     scratch = undefined; // a writer that starts while this one is at work gets its own
-    this.#capacity = Math.min(this.bytes.length, maxBytes);
+    this.#capacity = Math.min(this.bytes.length, maxBytes + slackBytes);
   }
 
   /**
@@ -46,8 +47,12 @@ export class ByteWriter {
     this.length += bytes.length;
   }
 
-  /** Ends the document and gives its bytes. The writer must not be used afterwards. */
+  /**
+   * Ends the document and gives its bytes. The writer must not be used afterwards.
+   * @throws {TaskError} `RESOURCE_LIMIT` where the output exceeds its limit.
+   */
   finish(): Uint8Array {
+    if (this.length > this.maxBytes) this.#fail();
     if (!this.#ownsScratch) return this.bytes.subarray(0, this.length);
     const result = this.bytes.slice(0, this.length);
     scratch = this.bytes;
@@ -55,16 +60,19 @@ export class ByteWriter {
   }
 
   #grow(needed: number): void {
-    if (needed > this.maxBytes) {
-      throw new TaskError("RESOURCE_LIMIT", `Cannot encode output: it exceeds the limit of ${this.maxBytes} bytes`);
-    }
+    const maxSize = this.maxBytes + this.slackBytes;
+    if (needed > maxSize) this.#fail();
     // Half as much again: a document of one big array is copied once, with little left over.
-    const size = Math.min(this.maxBytes, Math.max(needed + 4096, Math.ceil(this.bytes.length * 1.5)));
+    const size = Math.min(maxSize, Math.max(needed + 4096, Math.ceil(this.bytes.length * 1.5)));
     const bytes = new Uint8Array(size);
     bytes.set(this.bytes.subarray(0, this.length));
     if (this.#ownsScratch) scratch = this.bytes;
     this.#ownsScratch = false;
     this.bytes = bytes;
     this.#capacity = size;
+  }
+
+  #fail(): never {
+    throw new TaskError("RESOURCE_LIMIT", `Cannot encode output: it exceeds the limit of ${this.maxBytes} bytes`);
   }
 }

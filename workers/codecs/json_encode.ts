@@ -182,6 +182,8 @@ function keyText(key: Value): string {
 }
 
 function intText(value: bigint): string {
+  const number = Number(value);
+  if (Number.isSafeInteger(number)) return String(number); // faster than the bigint's own
   if (value >= MAX_INT || value <= -MAX_INT) {
     throw new TaskError("RESOURCE_LIMIT", `Cannot encode JSON: an int of more than ${MAX_INT_DIGITS} digits`);
   }

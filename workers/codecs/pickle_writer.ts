@@ -35,7 +35,7 @@ export class FramedWriter {
   #frameAt = -1;
 
   constructor(maxBytes: number) {
-    this.#out = new ByteWriter(maxBytes);
+    this.#out = new ByteWriter(maxBytes, FRAME_HEADER_BYTES); // the last frame may need no header
   }
 
   /** Writes the first two bytes, which belong to no frame. */
