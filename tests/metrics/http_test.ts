@@ -91,7 +91,7 @@ Deno.test("startMetricsServer() stops with its signal, and dispose after that is
   const server = start({ signal: stopping.signal });
   await ask(server.port, "/healthz");
   stopping.abort();
-  await server[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
   await assert.rejects(ask(server.port, "/healthz"), TypeError);
+  await server[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
 });
