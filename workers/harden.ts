@@ -47,13 +47,10 @@ const { ownKeys, deleteProperty, defineProperty, getPrototypeOf, apply } = Refle
 // The worker's scope lies outside the types of a window.
 const scope = globalThis as unknown as {
   postMessage(message: unknown, transfer: Transferable[]): void;
-  process: { cpuUsage(): { user: number; system: number } };
 };
 const postMessage = scope.postMessage;
 const now = performance.now;
 const clock = performance;
-const processCpuUsage = scope.process.cpuUsage;
-const denoMemoryUsage = Deno.memoryUsage;
 
 /** Sends bytes to the host, which must hold whole frames; the buffer is transferred. */
 export function post(bytes: Uint8Array<ArrayBuffer>): void {
@@ -63,17 +60,6 @@ export function post(bytes: Uint8Array<ArrayBuffer>): void {
 /** Monotonic time in milliseconds. */
 export function nowMs(): number {
   return apply(now, clock, []);
-}
-
-/** CPU time of the whole sandbox process, in microseconds. */
-export function cpuMicros(): number {
-  const { user, system } = apply(processCpuUsage, undefined, []);
-  return user + system;
-}
-
-/** Resident memory of the whole sandbox process, in bytes. */
-export function residentBytes(): number {
-  return apply(denoMemoryUsage, undefined, []).rss;
 }
 
 /** Takes messages from the host: bytes that hold whole frames. */

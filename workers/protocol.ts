@@ -86,12 +86,8 @@ export type TaskOutcome = typeof TASK_OUTCOMES[number];
 /** The end of a task. */
 export interface TaskResult {
   readonly outcome: TaskOutcome;
-  /** CPU time of the sandbox over the task, in microseconds. */
-  readonly cpuMicros: number;
   /** Time from the task's start to its end inside the worker, in microseconds. */
   readonly runMicros: number;
-  /** Largest resident memory that the worker saw over the task, in bytes. */
-  readonly memoryPeakBytes: number;
   /** What went wrong; empty for `OK`. Untrusted text. */
   readonly message: string;
   /** The error's stack; empty for `OK`. Untrusted text. */
@@ -328,9 +324,7 @@ export function decodeTask(payload: Uint8Array): NodeTask {
 export function encodeResult(taskId: number, result: TaskResult): FramePieces {
   const writer = startFrame(FrameKind.Result, taskId, 64 + inlineLength(result.output));
   writer.u8(TASK_OUTCOMES.indexOf(result.outcome));
-  writer.f64(result.cpuMicros);
   writer.f64(result.runMicros);
-  writer.f64(result.memoryPeakBytes);
   writer.string(result.message);
   writer.string(result.traceback);
   return endFrame(writer, result.output);
@@ -343,9 +337,7 @@ export function decodeResult(payload: Uint8Array): TaskResult {
   if (outcome === undefined) throw new ProtocolError("Cannot read message: unknown task outcome");
   return {
     outcome,
-    cpuMicros: reader.amount(),
     runMicros: reader.amount(),
-    memoryPeakBytes: reader.amount(),
     message: reader.string(),
     traceback: reader.string(),
     output: reader.rest(),

@@ -4,7 +4,7 @@
  */
 
 import { codecFor } from "./codecs/mod.ts";
-import { cpuMicros, nowMs, residentBytes } from "./harden.ts";
+import { nowMs } from "./harden.ts";
 import { executeNode } from "./nodes/instantiate.ts";
 import { findNode } from "./nodes/mod.ts";
 import { decodeTask, encodeLog, encodeResult } from "./protocol.ts";
@@ -16,13 +16,6 @@ import { describeFailure } from "./traceback.ts";
 const MAX_LOG_LINES = 100;
 /** UTF-16 units of a log line. */
 const MAX_LOG_LINE_LENGTH = 2_000;
-/** Resident memory is read after tasks of at least this length, or when the last reading is older than this. */
-const MEMORY_SAMPLE_MS = 2;
-const MEMORY_SAMPLE_AGE_MS = 50;
-
-let lastResident = residentBytes();
-let lastResidentAt = nowMs();
-
 /**
  * Runs the task of a frame and gives the frame of its result; never rejects.
  * @param signal aborts when the server cancels the task
@@ -34,22 +27,20 @@ export async function runTask(
   send: (pieces: FramePieces) => void,
 ): Promise<FramePieces> {
   const startedAt = nowMs();
-  const cpuBefore = cpuMicros();
-  const measured = () => {
-    const runMs = nowMs() - startedAt;
-    return {
-      cpuMicros: Math.max(0, cpuMicros() - cpuBefore),
-      runMicros: Math.max(0, runMs * 1_000),
-      memoryPeakBytes: sampleResident(runMs),
-    };
-  };
+  const runMicros = () => Math.max(0, (nowMs() - startedAt) * 1_000);
   try {
     const output = await execute(frame, signal, send);
-    return encodeResult(frame.taskId, { outcome: "OK", ...measured(), message: "", traceback: "", output });
+    return encodeResult(frame.taskId, { outcome: "OK", runMicros: runMicros(), message: "", traceback: "", output });
   } catch (error) {
     const { message, traceback } = describeFailure(error);
     const outcome = signal.aborted ? "CANCELLED" : outcomeOf(error);
-    return encodeResult(frame.taskId, { outcome, ...measured(), message, traceback, output: new Uint8Array() });
+    return encodeResult(frame.taskId, {
+      outcome,
+      runMicros: runMicros(),
+      message,
+      traceback,
+      output: new Uint8Array(),
+    });
   }
 }
 
@@ -75,15 +66,6 @@ function boundedLog(write: (message: string) => void): (message: string) => void
     if (lines < MAX_LOG_LINES) write(message.slice(0, MAX_LOG_LINE_LENGTH));
     else if (lines === MAX_LOG_LINES) write(`Further lines of this task are dropped: ${MAX_LOG_LINES} were written`);
   };
-}
-
-function sampleResident(runMs: number): number {
-  const now = nowMs();
-  if (runMs >= MEMORY_SAMPLE_MS || now - lastResidentAt > MEMORY_SAMPLE_AGE_MS) {
-    lastResident = residentBytes();
-    lastResidentAt = now;
-  }
-  return lastResident;
 }
 
 function outcomeOf(error: unknown): TaskOutcome {

@@ -301,7 +301,7 @@ class NodeRun {
     this.#sandboxId = host.id;
     switch (end.kind) {
       case "result": {
-        const { outcome, output, message, traceback, cpuMicros, runMicros } = end.result;
+        const { outcome, output, message, traceback, runMicros } = end.result;
         this.durationMs = runMicros / 1_000;
         this.memoryPeakBytes = end.memoryPeakBytes;
         return this.#end({
@@ -309,7 +309,7 @@ class NodeRun {
           output,
           errorMessage: message,
           errorTraceback: traceback,
-          cpuMs: cpuMicros / 1_000,
+          cpuMs: end.cpuMs,
           exitCode: outcome === "OK" ? 0 : 1,
         });
       }
@@ -346,7 +346,7 @@ class NodeRun {
   #onLost({ started, exit }: Extract<TaskEnd, { kind: "lost" }>, host: HostProcess): void {
     this.#losses++;
     if (started) this.#startedLosses++;
-    if (started && exit.reason === "out of memory") {
+    if (started && exit.reason === "out_of_memory") {
       return this.#end({
         status: ExecutionStatus.RESOURCE_LIMIT,
         errorMessage: `Node execution stopped: its sandbox ran out of memory, the limit is ${

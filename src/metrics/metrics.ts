@@ -16,7 +16,7 @@ const WAIT_BUCKETS = [0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30];
 export type ExecutionOutcome = "success" | "error" | "timeout" | "cancelled" | "resource_limit" | "security_violation";
 
 /** Why a sandbox host was replaced, as a label. */
-export type HostRestartReason = "crash" | "timeout" | "resource_limit" | "start_failed" | "used_up";
+export type HostRestartReason = "killed" | "crashed" | "out_of_memory" | "retired";
 
 /** Load that is read when somebody asks, rather than counted up and down. */
 export interface LoadSources {
@@ -32,8 +32,6 @@ export interface LoadSources {
 
 /** What {@linkcode Metrics} needs to know. */
 export interface MetricsSetup {
-  /** Node types that get series of their own, among them a name for user code. */
-  readonly nodeTypes: Iterable<string>;
   /** Labels of `rexec_build_info`, such as `{ version, deno }`. */
   readonly build: Readonly<Record<string, string>>;
 }
@@ -45,7 +43,7 @@ export interface MetricsSetup {
  */
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #nodeTypes: Set<string>;
+  readonly #nodeTypes = new Set<string>();
   readonly #methods = new Set<string>();
 
   readonly #requests = this.#counter("rexec_requests_total", "gRPC calls that ended", ["method", "status"]);
@@ -68,8 +66,7 @@ export class Metrics {
   });
 
   /** @param setup Which labels there are */
-  constructor({ nodeTypes, build }: MetricsSetup) {
-    this.#nodeTypes = new Set(nodeTypes);
+  constructor({ build }: MetricsSetup) {
     new Gauge({
       name: "rexec_build_info",
       help: "Versions of what runs, as labels",
@@ -77,6 +74,11 @@ export class Metrics {
       registers: [this.#registry],
     }).set(build, 1);
     this.#addProcessMetrics();
+  }
+
+  /** Gives node types series of their own; executions of others count as {@linkcode UNKNOWN}. */
+  addNodeTypes(nodeTypes: Iterable<string>): void {
+    for (const nodeType of nodeTypes) this.#nodeTypes.add(nodeType);
   }
 
   /** A gRPC call ended with a status code's name, such as `OK`. */

@@ -36,11 +36,20 @@ const RESULT_OVERHEAD_BYTES = 256 * 1024;
 /** Longest frame that is not a result: the list of nodes, a probe's report. */
 const CONTROL_FRAME_BYTES = 1024 * 1024;
 const MAX_STDERR_LENGTH = 4_096;
+/**
+ * Tasks of at least this length are measured by the kernel's accounting, whose clock ticks every 10 ms; a shorter one
+ * runs alone on its thread, so that its run time is its CPU time.
+ */
+const SAMPLE_TASKS_MS = 20;
+/** The kernel is asked at least this often while tasks end, so that no task answers for another's memory. */
+const SAMPLE_AGE_MS = 50;
+/** Threads of V8 that may work for one task: itself, the compiler and the collector's helpers. */
+const MAX_PARALLELISM = 8;
 
 /** How a host ended. */
 export interface HostExit {
   /** Why, for the log and as a metric's label. */
-  readonly reason: "killed" | "crashed" | "out of memory" | "retired";
+  readonly reason: "killed" | "crashed" | "out_of_memory" | "retired";
   /** Exit code as a shell gives it: 128 + signal when a signal ended it. */
   readonly exitCode: number;
   /** The end of what it wrote to standard error. Untrusted. */
@@ -52,7 +61,7 @@ export type StopReason = "timeout" | "cancelled" | "memory";
 
 /** How a task ended, as the server sees it. */
 export type TaskEnd =
-  | { readonly kind: "result"; readonly result: TaskResult; readonly wallMs: number; readonly memoryPeakBytes: number }
+  | { readonly kind: "result"; readonly result: TaskResult; readonly cpuMs: number; readonly memoryPeakBytes: number }
   | {
     readonly kind: "stopped";
     readonly reason: StopReason;
@@ -152,6 +161,7 @@ export class HostProcess implements AsyncDisposable {
   #restingBytes = 0;
   /** CPU time that is accounted for: the start and the tasks that have ended, in milliseconds. */
   #accountedCpuMs = 0;
+  #sampledAt = 0;
   #probeReports: ((outcomes: ProbeOutcome[]) => void)[] = [];
   #nodes: readonly NodeDescription[] = [];
 
@@ -367,14 +377,31 @@ export class HostProcess implements AsyncDisposable {
     if (assignment === undefined || this.#state.kind !== "serving") return;
     const result = decodeResult(frame.payload);
     const now = performance.now();
-    const wallMs = now - this.#headSince;
-    const memoryPeakBytes = Math.max(this.#headPeakBytes, result.memoryPeakBytes - this.#restingBytes, 0);
-    if (result.memoryPeakBytes > 0) this.#restingBytes = result.memoryPeakBytes;
-    this.#accountedCpuMs += result.cpuMicros / 1_000;
+    const runMs = result.runMicros / 1_000;
+    const sampled = now - this.#headSince >= SAMPLE_TASKS_MS || now - this.#sampledAt >= SAMPLE_AGE_MS;
+    const { cpuMs, memoryPeakBytes } = sampled ? this.#sample(now) : { cpuMs: runMs, memoryPeakBytes: 0 };
+    if (!sampled) this.#accountedCpuMs += runMs;
     this.#assignments.delete(frame.taskId);
     if (this.#assignments.size === 0) this.#maxOutputBytes = 0;
     this.#startHead(now);
-    assignment.task.onEnd({ kind: "result", result, wallMs, memoryPeakBytes }, this);
+    assignment.task.onEnd(
+      { kind: "result", result, cpuMs: Math.min(cpuMs, runMs * MAX_PARALLELISM), memoryPeakBytes },
+      this,
+    );
+  }
+
+  /** What the kernel says of the task that has just ended; what it leaves behind is the next one's starting point. */
+  #sample(nowMs: number): { cpuMs: number; memoryPeakBytes: number } {
+    this.#sampledAt = nowMs;
+    const cpuMs = tryCpuMs(this.pid) ?? this.#accountedCpuMs;
+    const resident = tryResidentBytes(this.pid) ?? this.#restingBytes;
+    const used = {
+      cpuMs: Math.max(0, cpuMs - this.#accountedCpuMs),
+      memoryPeakBytes: Math.max(this.#headPeakBytes, resident - this.#restingBytes, 0),
+    };
+    this.#accountedCpuMs = cpuMs;
+    this.#restingBytes = resident;
+    return used;
   }
 
   #startHead(nowMs: number): void {
@@ -492,7 +519,7 @@ async function readTail(stream: ReadableStream<Uint8Array>, maxLength: number): 
 }
 
 function crashReason(stderr: string): HostExit["reason"] {
-  return /out of memory|OOM|Allocation failed|memory allocation of/i.test(stderr) ? "out of memory" : "crashed";
+  return /out of memory|OOM|Allocation failed|memory allocation of/i.test(stderr) ? "out_of_memory" : "crashed";
 }
 
 function killQuietly(child: Deno.ChildProcess): void {

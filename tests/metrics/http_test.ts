@@ -6,7 +6,7 @@ function start(options: Partial<MetricsServerOptions> = {}) {
   return startMetricsServer({
     host: "127.0.0.1",
     port: 0,
-    metrics: new Metrics({ nodeTypes: [], build: { version: "1" } }),
+    metrics: new Metrics({ build: { version: "1" } }),
     isLive: () => ({ ok: true }),
     isReady: () => ({ ok: true }),
     ...options,

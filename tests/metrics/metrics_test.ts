@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { Metrics } from "../../src/metrics/mod.ts";
 
 function newMetrics(): Metrics {
-  return new Metrics({ nodeTypes: ["PassThroughNode", "custom"], build: { version: "1.2.3", deno: "2.9.3" } });
+  const metrics = new Metrics({ build: { version: "1.2.3", deno: "2.9.3" } });
+  metrics.addNodeTypes(["PassThroughNode", "custom"]);
+  return metrics;
 }
 
 /** The sample lines of a rendering. */
@@ -16,7 +18,7 @@ Deno.test("Metrics counts calls, executions, waits, restarts and bytes", async (
   metrics.requestEnded("ExecuteNode", "OK");
   metrics.executionEnded("PassThroughNode", "success", 0.003);
   metrics.queueWaited(0.002);
-  metrics.hostRestarted("crash");
+  metrics.hostRestarted("crashed");
   metrics.bytesReceived(10);
   metrics.bytesReceived(-1);
   metrics.bytesSent(20);
@@ -28,7 +30,7 @@ Deno.test("Metrics counts calls, executions, waits, restarts and bytes", async (
       'rexec_execution_duration_seconds_bucket{le="0.0025",node_type="PassThroughNode"} 0',
       'rexec_execution_duration_seconds_bucket{le="0.005",node_type="PassThroughNode"} 1',
       "rexec_queue_wait_seconds_count 1",
-      'rexec_host_restarts_total{reason="crash"} 1',
+      'rexec_host_restarts_total{reason="crashed"} 1',
       "rexec_bytes_in_total 10",
       "rexec_bytes_out_total 20",
       'rexec_build_info{version="1.2.3",deno="2.9.3"} 1',

@@ -1,0 +1,215 @@
+/**
+ * The composition root: configuration → logging → sandboxes → gRPC → drain.
+ * @module
+ */
+
+import { ExecutionStatus, ServiceStatus } from "../protos/generated/types.ts";
+import { loadConfig } from "./config/mod.ts";
+import type { Config } from "./config/schema.ts";
+import { messageOf } from "./errors.ts";
+import { Executor } from "./execution/executor.ts";
+import { serviceLogger, startLogging } from "./logging/mod.ts";
+import { LoadMeter } from "./metrics/load_meter.ts";
+import { type ExecutionOutcome, Metrics, startMetricsServer } from "./metrics/mod.ts";
+import { RpcServer } from "./rpc/server.ts";
+import { checkRuntime } from "./runtime_check.ts";
+import { requireSandboxCode } from "./sandbox/code.ts";
+import { HostPool } from "./sandbox/host_pool.ts";
+import { processJail } from "./sandbox/jails/process.ts";
+import { probeSandbox } from "./sandbox/probe.ts";
+import { tryCpuMs, tryResidentBytes } from "./sandbox/proc.ts";
+import { SERVICE_VERSION } from "./version.ts";
+
+const logger = serviceLogger("server");
+const MEGABYTE = 1024 * 1024;
+
+/** Statuses as labels of metrics. */
+const OUTCOME_LABEL = {
+  [ExecutionStatus.UNSPECIFIED]: "error",
+  [ExecutionStatus.SUCCESS]: "success",
+  [ExecutionStatus.ERROR]: "error",
+  [ExecutionStatus.TIMEOUT]: "timeout",
+  [ExecutionStatus.CANCELLED]: "cancelled",
+  [ExecutionStatus.RESOURCE_LIMIT]: "resource_limit",
+  [ExecutionStatus.SECURITY_VIOLATION]: "security_violation",
+  [ExecutionStatus.UNRECOGNIZED]: "error",
+} as const satisfies Record<ExecutionStatus, ExecutionOutcome>;
+
+/** What the command line says of the service. */
+export interface ServeOptions {
+  /** Folder of the configuration files; `CONFIG_DIR` or `config` when absent. */
+  readonly configDir?: string | undefined;
+  /** Settings by key (`server.port`) that go over files and environment. */
+  readonly overrides?: Readonly<Record<string, unknown>> | undefined;
+  /** Stops the service, as SIGTERM does. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called once when calls are welcome. */
+  readonly onReady?: ((service: ServiceInfo) => void) | undefined;
+}
+
+/** A service that has come up. */
+export interface ServiceInfo {
+  readonly host: string;
+  readonly port: number;
+  /** Absent when metrics are off. */
+  readonly metricsPort: number | undefined;
+  /** What keeps tasks in. */
+  readonly sandbox: string;
+  readonly workers: number;
+  /** Operations that the sandbox was seen to refuse; 0 when the probe is off. */
+  readonly probedOperations: number;
+  /** From the start of the program, in milliseconds. */
+  readonly startupMs: number;
+}
+
+/**
+ * Serves until a signal comes, then drains.
+ *
+ * @throws {ServiceError} `UNSUPPORTED_RUNTIME`, `CONFIG_INVALID`, `SANDBOX_LEAK` or `SANDBOX_LOST`: it could not start
+ */
+export async function serve(options: ServeOptions = {}): Promise<void> {
+  const env = Deno.env.toObject();
+  const runtime = checkRuntime(Deno.version.deno, env);
+  const { config } = loadConfig({ env, configDir: options.configDir, overrides: options.overrides });
+  await requireSandboxCode();
+
+  await using stack = new AsyncDisposableStack();
+  stack.use(await startLogging(config.logging, { isTerminal: Deno.stderr.isTerminal() }));
+  if (runtime.kind === "untested") {
+    logger.warn("Deno {version} is untested with this service", { version: runtime.version });
+  }
+  const stopping = stack.use(new StopSignal(options.signal));
+  const service = await start(config, stack);
+  logger.info("Serving gRPC on {host}:{port}", { ...service.info });
+  options.onReady?.(service.info);
+
+  const reason = await stopping.received;
+  logger.info("Draining: {reason}", { reason, active: service.executor.activeCount });
+  service.drain();
+  const grace = AbortSignal.timeout(config.server.drainTimeoutMs);
+  await service.executor.drain(AbortSignal.any([grace, stopping.repeated]));
+  const lost = service.executor.activeCount;
+  if (lost > 0) logger.warn("{lost} executions are killed: the drain timeout has passed", { lost });
+  else logger.info("Drained: no execution was lost");
+}
+
+interface RunningService {
+  readonly info: ServiceInfo;
+  readonly executor: Executor;
+  drain(): void;
+}
+
+async function start(config: Config, stack: AsyncDisposableStack): Promise<RunningService> {
+  const runtimeDirectory = await Deno.makeTempDir({ prefix: "rexec-" });
+  stack.defer(() => Deno.remove(runtimeDirectory, { recursive: true }));
+  let serviceStatus = ServiceStatus.STARTING;
+  const jail = processJail;
+  const metrics = new Metrics({ build: { version: SERVICE_VERSION, deno: Deno.version.deno } });
+  const executor = stack.use(
+    await Executor.start({
+      execution: config.execution,
+      policy: config.policy,
+      observer: {
+        executionEnded(nodeType, status, durationMs, queueMs) {
+          metrics.executionEnded(nodeType, OUTCOME_LABEL[status], durationMs / 1_000);
+          metrics.queueWaited(queueMs / 1_000);
+        },
+      },
+      startPool: (onCapacity) =>
+        HostPool.start({
+          jail,
+          runtimeDirectory,
+          onCapacity,
+          onHostExit: ({ reason }) => metrics.hostRestarted(reason),
+          maxWorkers: config.pool.maxWorkers,
+          startTimeoutMs: config.pool.startTimeoutMs,
+          memoryMb: config.policy.ceilings.memoryMb,
+          maxInputBytes: config.execution.maxInputMb * MEGABYTE,
+        }),
+    }),
+  );
+  metrics.addNodeTypes(executor.nodes.map(({ nodeType }) => nodeType));
+  const [host] = executor.hosts;
+  const probed = config.sandbox.probe && host !== undefined ? await probeSandbox(host, runtimeDirectory) : [];
+
+  const meter = stack.use(new LoadMeter(() => usageOf([Deno.pid, ...executor.hosts.map(({ pid }) => pid)])));
+  const rpc = stack.use(
+    await RpcServer.start(config.server, {
+      executor,
+      observer: metrics,
+      load: () => meter.load,
+      serviceStatus: () => serviceStatus,
+    }),
+  );
+  metrics.watchLoad({
+    queueLength: () => executor.queueLength,
+    activeTasks: () => executor.activeCount,
+    connections: () => rpc.connectionCount,
+    hosts: () => executor.load,
+  });
+  const http = config.metrics.enabled
+    ? stack.use(startMetricsServer({
+      host: config.metrics.host,
+      port: config.metrics.port,
+      metrics,
+      isLive: () => ({ ok: true }),
+      isReady: () => ({ ok: serviceStatus === ServiceStatus.HEALTHY, reason: ServiceStatus[serviceStatus] }),
+    }))
+    : undefined;
+  serviceStatus = ServiceStatus.HEALTHY;
+  return {
+    executor,
+    info: {
+      host: config.server.host,
+      port: rpc.port,
+      metricsPort: http?.port,
+      sandbox: jail.type,
+      workers: config.pool.maxWorkers,
+      probedOperations: probed.length,
+      startupMs: performance.now(),
+    },
+    drain() {
+      serviceStatus = ServiceStatus.STOPPING;
+      rpc.announceDrain();
+    },
+  };
+}
+
+function usageOf(pids: readonly number[]) {
+  return new Map(pids.map((pid) => [pid, { cpuMs: tryCpuMs(pid), residentBytes: tryResidentBytes(pid) }] as const));
+}
+
+/** The first and the second request to stop, by SIGTERM, SIGINT or a signal of the caller. */
+class StopSignal implements Disposable {
+  readonly #first = Promise.withResolvers<string>();
+  readonly #second = new AbortController();
+  readonly #handlers: ReadonlyMap<Deno.Signal, () => void>;
+  #count = 0;
+
+  constructor(signal: AbortSignal | undefined) {
+    this.#handlers = new Map((["SIGTERM", "SIGINT"] as const).map((name) => [name, () => this.#stop(name)]));
+    for (const [name, handler] of this.#handlers) Deno.addSignalListener(name, handler);
+    if (signal?.aborted) this.#stop(messageOf(signal.reason));
+    else signal?.addEventListener("abort", () => this.#stop(messageOf(signal.reason)), { once: true });
+  }
+
+  /** Resolves with what asked first. */
+  get received(): Promise<string> {
+    return this.#first.promise;
+  }
+
+  /** Aborts when somebody asks again: they do not want to wait. */
+  get repeated(): AbortSignal {
+    return this.#second.signal;
+  }
+
+  [Symbol.dispose](): void {
+    for (const [name, handler] of this.#handlers) Deno.removeSignalListener(name, handler);
+  }
+
+  #stop(reason: string): void {
+    this.#count++;
+    if (this.#count === 1) this.#first.resolve(reason);
+    else this.#second.abort();
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The handlers of `remotemedia.execution.RemoteExecutionService`.
+ * @module
+ */
+
+import type { handleBidiStreamingCall, handleUnaryCall, sendUnaryData, ServerUnaryCall } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
+import type {
+  ExecuteNodeRequest,
+  ExecuteNodeResponse,
+  ListNodesRequest,
+  ListNodesResponse,
+  RemoteExecutionServiceServer,
+  StatusRequest,
+  StatusResponse,
+} from "../../protos/generated/execution.ts";
+import { ServiceStatus } from "../../protos/generated/types.ts";
+import { ServiceError } from "../errors.ts";
+import type { Executor } from "../execution/executor.ts";
+import type { Load } from "../metrics/load_meter.ts";
+import { SERVICE_VERSION } from "../version.ts";
+import { statusName, toGrpcError } from "./status.ts";
+
+const MEGABYTE = 1024 * 1024;
+
+/** Who counts calls. */
+export interface CallObserver {
+  requestEnded(method: string, status: string): void;
+  bytesReceived(count: number): void;
+  bytesSent(count: number): void;
+}
+
+/** What the handlers work with. */
+export interface ExecutionServiceOptions {
+  readonly executor: Executor;
+  readonly observer: CallObserver;
+  /** CPU and memory of all processes. */
+  readonly load: () => Load;
+  readonly serviceStatus: () => ServiceStatus;
+}
+
+/** Builds the handlers. */
+export function executionService(options: ExecutionServiceOptions): RemoteExecutionServiceServer {
+  const { executor, observer } = options;
+  const startedAt = performance.now();
+  return {
+    executeNode: unary("ExecuteNode", observer, (request, signal) => executeNode(request, signal, options)),
+    listNodes: unary("ListNodes", observer, (request) => listNodes(request, executor)),
+    getStatus: unary("GetStatus", observer, (request) => getStatus(request, startedAt, options)),
+    executeCustomTask: unimplementedUnary("ExecuteCustomTask", "code packages are not run yet", observer),
+    executeObjectMethod: unimplementedUnary("ExecuteObjectMethod", "sessions of objects are not kept yet", observer),
+    streamExecute: unimplementedStream("StreamExecute", "streams are not run yet", observer),
+    streamNode: unimplementedStream("StreamNode", "streams are not run yet", observer),
+    streamObject: unimplementedStream("StreamObject", "sessions of objects are not kept yet", observer),
+  };
+}
+
+async function executeNode(
+  request: ExecuteNodeRequest,
+  signal: AbortSignal,
+  { executor, observer }: ExecutionServiceOptions,
+): Promise<ExecuteNodeResponse> {
+  const { nodeType, config, inputData, serializationFormat, options } = request;
+  observer.bytesReceived(inputData.length);
+  const report = await executor.executeNode({
+    nodeType,
+    config: new Map(Object.entries(config)),
+    input: inputData,
+    format: serializationFormat,
+    options,
+  }, { signal });
+  observer.bytesSent(report.output.length);
+  return {
+    status: report.status,
+    outputData: report.output,
+    errorMessage: report.errorMessage,
+    errorTraceback: report.errorTraceback,
+    metrics: report.metrics,
+  };
+}
+
+function listNodes({ category }: ListNodesRequest, executor: Executor): ListNodesResponse {
+  const nodes = executor.nodes.filter((node) => category === "" || node.category === category);
+  return {
+    availableNodes: nodes.map(({ nodeType, category, description, parameters }) => ({
+      nodeType,
+      category,
+      description,
+      parameters: parameters.map((parameter) => ({ ...parameter })),
+    })),
+  };
+}
+
+function getStatus(
+  { includeMetrics }: StatusRequest,
+  startedAt: number,
+  { executor, load, serviceStatus }: ExecutionServiceOptions,
+): StatusResponse {
+  const { busy, available } = executor.load;
+  const totals = executor.totals;
+  const usage = load();
+  return {
+    status: serviceStatus(),
+    version: SERVICE_VERSION,
+    uptimeSeconds: Math.floor((performance.now() - startedAt) / 1_000),
+    activeSessions: [],
+    metrics: includeMetrics
+      ? {
+        totalRequests: totals.total,
+        successfulRequests: totals.succeeded,
+        failedRequests: totals.failed,
+        averageDurationMs: Math.round(totals.averageDurationMs),
+        peakMemoryMb: Math.round(usage.peakResidentBytes / MEGABYTE),
+        activeSessions: 0,
+        availableWorkers: available,
+        busyWorkers: busy,
+        cpuUsagePercent: usage.cpuPercent,
+        memoryUsagePercent: usage.memoryPercent,
+      }
+      : undefined,
+  };
+}
+
+/** Wraps a handler: cancellation as a signal, errors as statuses, every call counted once. */
+function unary<Request, Response>(
+  method: string,
+  observer: CallObserver,
+  handle: (request: Request, signal: AbortSignal) => Response | Promise<Response>,
+): handleUnaryCall<Request, Response> {
+  return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => {
+    void answer(call, callback);
+  };
+
+  async function answer(call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): Promise<void> {
+    const controller = new AbortController();
+    call.on("cancelled", () => {
+      controller.abort(
+        new ServiceError("CANCELLED", `Cannot finish ${method}: the caller cancelled or its deadline passed`),
+      );
+    });
+    try {
+      const response = await handle(call.request, controller.signal);
+      observer.requestEnded(method, controller.signal.aborted ? "CANCELLED" : "OK");
+      callback(null, response);
+    } catch (error) {
+      const failure = toGrpcError(error, method);
+      observer.requestEnded(method, statusName(failure.code ?? status.UNKNOWN));
+      callback(failure, null);
+    }
+  }
+}
+
+function unimplementedUnary<Request, Response>(
+  method: string,
+  reason: string,
+  observer: CallObserver,
+): handleUnaryCall<Request, Response> {
+  return unary(method, observer, () => refuse(method, reason));
+}
+
+function unimplementedStream<Request, Response>(
+  method: string,
+  reason: string,
+  observer: CallObserver,
+): handleBidiStreamingCall<Request, Response> {
+  return (call) => {
+    observer.requestEnded(method, statusName(status.UNIMPLEMENTED));
+    try {
+      refuse(method, reason);
+    } catch (error) {
+      call.emit("error", toGrpcError(error, method));
+    }
+  };
+}
+
+function refuse(method: string, reason: string): never {
+  throw new ServiceError(
+    "UNIMPLEMENTED",
+    `Cannot run ${method}: ${reason} by version ${SERVICE_VERSION} of this service`,
+  );
+}

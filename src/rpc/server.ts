@@ -1,0 +1,94 @@
+/**
+ * The gRPC server: our service, health and reflection on a listener of our own.
+ * @module
+ */
+
+import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-js";
+import { loadFileDescriptorSetFromBuffer } from "@grpc/proto-loader";
+import { ReflectionService } from "@grpc/reflection";
+import { HealthImplementation } from "grpc-health-check";
+import { Buffer } from "node:buffer";
+import { DESCRIPTOR_SET_BASE64 } from "../../protos/generated/descriptor_set.ts";
+import { RemoteExecutionServiceService } from "../../protos/generated/execution.ts";
+import type { ServerOptions } from "../config/schema.ts";
+import { ConnectionListener } from "./connections.ts";
+import { executionService, type ExecutionServiceOptions } from "./execution_service.ts";
+
+/** The service's name, as health checks ask for it; the empty name stands for the whole server. */
+export const SERVICE_NAME = "remotemedia.execution.RemoteExecutionService";
+
+/** Time that connections get to close by themselves once no call runs, in milliseconds. */
+const CLOSE_GRACE_MS = 500;
+
+/** A gRPC server that listens. Owned by the composition root. */
+export class RpcServer implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #injector: ConnectionInjector;
+  readonly #listener: ConnectionListener;
+  readonly #health: HealthImplementation;
+
+  private constructor(
+    server: Server,
+    injector: ConnectionInjector,
+    listener: ConnectionListener,
+    health: HealthImplementation,
+  ) {
+    this.#server = server;
+    this.#injector = injector;
+    this.#listener = listener;
+    this.#health = health;
+  }
+
+  /**
+   * Starts to serve; health says SERVING from the first call on.
+   * @throws {ServiceError} `CONFIG_INVALID` when the address cannot be bound
+   */
+  static async start(options: ServerOptions, service: ExecutionServiceOptions): Promise<RpcServer> {
+    const server = new Server({
+      "grpc.max_receive_message_length": options.maxMessageBytes,
+      "grpc.max_send_message_length": options.maxMessageBytes,
+      "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
+      "grpc.keepalive_time_ms": options.keepaliveIntervalMs,
+      "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
+      "grpc.enable_channelz": 0,
+    });
+    server.addService(RemoteExecutionServiceService, executionService(service));
+    const health = new HealthImplementation({ "": "SERVING", [SERVICE_NAME]: "SERVING" });
+    health.addToServer(server);
+    const descriptors = loadFileDescriptorSetFromBuffer(Buffer.from(DESCRIPTOR_SET_BASE64, "base64"));
+    new ReflectionService(descriptors).addToServer(server);
+    const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    const listener = await ConnectionListener.start(options, injector);
+    return new RpcServer(server, injector, listener, health);
+  }
+
+  /** The port in use, also when 0 was asked for. */
+  get port(): number {
+    return this.#listener.port;
+  }
+
+  /** Open connections. */
+  get connectionCount(): number {
+    return this.#listener.count;
+  }
+
+  /** Tells health checks and load balancers that no new call is welcome. */
+  announceDrain(): void {
+    this.#health.setStatus("", "NOT_SERVING");
+    this.#health.setStatus(SERVICE_NAME, "NOT_SERVING");
+  }
+
+  /** Closes connections, politely first. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.stopAccepting();
+    this.#injector.drain(CLOSE_GRACE_MS);
+    await using _listener = this.#listener;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, CLOSE_GRACE_MS);
+    this.#server.tryShutdown(() => resolve());
+    await promise;
+    clearTimeout(timer);
+    this.#server.forceShutdown();
+    this.#injector.destroy();
+  }
+}
