@@ -33,11 +33,12 @@ for (const [format, value] of CODECS) {
   });
 
   Deno.test(`${format} codec holds to maxOutputBytes exactly`, () => {
-    const large = "x".repeat(300_000);
-    const { length } = codec.encode(large);
-    assert.equal(codec.encode(large, { maxOutputBytes: length }).length, length);
-    const limited = { ...DEFAULT_LIMITS, maxOutputBytes: length - 1 };
-    assert.throws(() => codec.encode(large, limited), { name: "TaskError", code: "RESOURCE_LIMIT" });
+    for (const text of ["x", "x".repeat(300_000)]) {
+      const { length } = codec.encode(text);
+      assert.equal(codec.encode(text, { maxOutputBytes: length }).length, length);
+      const limited = { ...DEFAULT_LIMITS, maxOutputBytes: length - 1 };
+      assert.throws(() => codec.encode(text, limited), { name: "TaskError", code: "RESOURCE_LIMIT" });
+    }
     assert.deepEqual(codec.decode(codec.encode(value)), value, "the next document is written as ever");
   });
 }

@@ -126,6 +126,7 @@ const LIMITED: [name: string, run: () => void, message: RegExp][] = [
   ["an int of a million digits", () => decode("1".repeat(1_000_000)), /1000000 digits, allowed are 4300/],
   ["more than the memory", () => json.decode(new Uint8Array(1000).fill(0x20), { memoryLimitBytes: 1000 }), /memory/],
   ["a depth beyond the stack", () => json.decode(new Uint8Array(1e6).fill(0x5b), { maxDepth: 1e7 }), /deeper/],
+  ["a level more than it may write", () => json.encode([[[]]], { maxDepth: 2 }), /deeper than 2 levels/],
   ["an int of many digits, written", () => encode(10n ** 4300n), /more than 4300 digits/],
   ["a list in itself", () => encode(cycle()), /within itself/],
   ["too much output", () => json.encode("a".repeat(99), { maxOutputBytes: 100 }), /limit of 100 bytes/],

@@ -151,6 +151,15 @@ Deno.test("pickle keeps values that hold themselves", () => {
   assert.equal(holder.args.items[0].get("set"), result);
 });
 
+Deno.test("pickle keeps an object that its own arguments hold", () => {
+  const hold: Value[] = [];
+  const object = new Reduced(new GlobalRef("collections", "deque"), new Tuple([hold]));
+  hold.push(object);
+  const result = roundTrip(object);
+  assert.ok(result instanceof Reduced && Array.isArray(result.args.items[0]));
+  assert.equal(result.args.items[0][0], result);
+});
+
 Deno.test("pickle.encode() writes ints of every width", () => {
   for (const exponent of [0, 7, 8, 15, 16, 31, 32, 63, 64, 2039, 2040, 4000]) {
     for (const delta of [-1n, 0n, 1n]) {

@@ -1,14 +1,5 @@
 /**
  * The serialization formats of the wire.
- *
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const codec = codecFor("json");
- * const value = codec.decode(new TextEncoder().encode('{"a": [1, 1.0]}'));
- * assert.deepEqual(value, new Map([["a", [1n, 1]]]));
- * ```
- *
  * @module
  */
 

@@ -40,13 +40,6 @@ export function dtypeName(dtype: DType): string {
 
 /**
  * `type(value).__name__` in Python; for what is no {@linkcode Value}, the name that JavaScript has for it.
- *
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(pythonTypeName(1n), "int");
- * assert.equal(pythonTypeName(new Set()), "set");
- * ```
  */
 export function pythonTypeName(value: unknown): string {
   switch (typeof value) {
