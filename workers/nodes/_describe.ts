@@ -102,10 +102,14 @@ function literalText(value: unknown): string {
 }
 
 function defaultText(value: unknown, schema: JsonSchema): string {
-  if (Array.isArray(value) && schema.prefixItems !== undefined) {
+  if (Array.isArray(value) && value.length > 1 && mayBeTuple(schema)) {
     return `(${value.map((item) => JSON.stringify(item)).join(", ")})`;
   }
   if (typeof value === "string") return parseLiteral(value) === value ? value : JSON.stringify(value);
   if (typeof value === "number" && typeText(schema).startsWith("float")) return pythonFloat(value);
   return JSON.stringify(value);
+}
+
+function mayBeTuple(schema: JsonSchema): boolean {
+  return schema.prefixItems !== undefined || (schema.anyOf ?? schema.oneOf ?? []).some(mayBeTuple);
 }

@@ -5,9 +5,11 @@ import audioBuffer from "./audio_buffer.ts";
 import audioResampler from "./audio_resampler.ts";
 import audioTransform from "./audio_transform.ts";
 import buffer from "./buffer.ts";
+import calculator from "./calculator.ts";
 import extractAudioData from "./extract_audio_data.ts";
 import passThrough from "./pass_through.ts";
 import statefulCounter from "./stateful_counter.ts";
+import textProcessor from "./text_processor.ts";
 import videoBuffer from "./video_buffer.ts";
 import videoResizer from "./video_resizer.ts";
 import videoTransform from "./video_transform.ts";
@@ -19,9 +21,11 @@ export const DEFINITIONS: readonly (NodeDefinition | readonly NodeDefinition[])[
   audioResampler,
   audioTransform,
   buffer,
+  calculator,
   extractAudioData,
   passThrough,
   statefulCounter,
+  textProcessor,
   videoBuffer,
   videoResizer,
   videoTransform,

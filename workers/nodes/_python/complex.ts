@@ -44,7 +44,7 @@ export function divideComplex(a: Complex, b: Complex): Complex {
 export function complexPower(base: Complex, exponent: Complex): Complex {
   const small = exponent.im === 0 && Number.isInteger(exponent.re) && Math.abs(exponent.re) <= 100;
   const power = small ? smallPower(base, exponent.re) : polarPower(base, exponent);
-  if (!Number.isFinite(power.re) || !Number.isFinite(power.im)) {
+  if (Math.abs(power.re) === Infinity || Math.abs(power.im) === Infinity) {
     throw new PythonError("OverflowError", "complex exponentiation");
   }
   return power;
@@ -77,6 +77,8 @@ function polarPower(base: Complex, exponent: Complex): Complex {
     length /= Math.exp(angle * exponent.im);
     phase += exponent.im * Math.log(modulus);
   }
+  // C's cosine has no value there, which CPython reports in these words.
+  if (Math.abs(phase) === Infinity) throw zeroPower();
   return new Complex(length * Math.cos(phase), length * Math.sin(phase));
 }
 
