@@ -33,17 +33,18 @@ export const COST = {
 } as const;
 
 /**
- * V8 hashes a bigint by its lowest 64 bits only, so that wider ones can be made to collide at will, and a dict of n
- * of them costs n² steps.
+ * V8 hashes a bigint by its lowest 64 bits only: wider ones can be made to collide at will, and a dict of n of them
+ * costs n² steps. So many keys may share their lowest bits.
  */
-const MAX_WIDE_INT_KEYS = 10_000;
+const MAX_COLLIDING_KEYS = 1000;
 
 /** Accounts for the values of one pickle. */
 export class PickleHeap {
   /** Values so far that can nest. */
   containers = 0;
   #leftBytes: number;
-  #wideIntKeys = 0;
+  /** How many int keys beyond 64 bits have the same lowest 64. */
+  readonly #wideIntKeys = new Map<bigint, number>();
   /** Tuples known to be hashable: a tuple in a key of many keys is looked at once. */
   readonly #hashable = new Set<Tuple>();
 
@@ -106,11 +107,15 @@ export class PickleHeap {
   }
 
   #countWideInt(key: bigint): void {
-    if (BigInt.asIntN(64, key) === key || ++this.#wideIntKeys <= MAX_WIDE_INT_KEYS) return;
-    throw new TaskError(
-      "RESOURCE_LIMIT",
-      `Cannot unpickle: more than ${MAX_WIDE_INT_KEYS} keys are ints beyond 64 bits`,
-    );
+    if (BigInt.asIntN(64, key) === key) return;
+    const lowest = BigInt.asUintN(64, key);
+    const count = (this.#wideIntKeys.get(lowest) ?? 0) + 1;
+    if (count > MAX_COLLIDING_KEYS) {
+      const message = `more than ${MAX_COLLIDING_KEYS} keys are ints beyond 64 bits with the same lowest bits`;
+      throw new TaskError("RESOURCE_LIMIT", `Cannot unpickle: ${message}`);
+    }
+    this.charge(COST.entry);
+    this.#wideIntKeys.set(lowest, count);
   }
 }
 
