@@ -1,5 +1,5 @@
 import { deepEqual, deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
-import { liveConverters } from "../../workers/nodes/_libsamplerate.ts";
+import { ConverterState, liveConverters } from "../../workers/nodes/_libsamplerate.ts";
 import { toArray } from "../../workers/nodes/arrays.ts";
 import audioResampler from "../../workers/nodes/audio_resampler.ts";
 import { TaskError } from "../../workers/task_error.ts";
@@ -165,6 +165,40 @@ Deno.test("AudioResampler serves more streams than one WebAssembly instance hold
     node.cleanup?.();
   }
   deepStrictEqual(liveConverters(), { instances: 1, states: 0 });
+});
+
+Deno.test("AudioResampler gives the memory of streams that ended to the next", async () => {
+  const run = { parameters: { target_sample_rate: 16_000 } };
+  const item = pairOf([SPEECH.subarray(0, 960)], 48_000);
+  for (let i = 0; i < 60; i++) await execute(audioResampler, item, run);
+  const node = await audioResampler.create(audioResampler.parameters.parse({}), new TestContext());
+  await Array.fromAsync(node.process(item) as Iterable<never>);
+  deepStrictEqual(liveConverters(), { instances: 1, states: 1 });
+  node.cleanup?.();
+});
+
+Deno.test("ConverterState.close() may be called twice", () => {
+  const state = new ConverterState(2, { channels: 1, ratio: 1 });
+  state.close();
+  state.close();
+  strictEqual(liveConverters().states, 0);
+});
+
+Deno.test("AudioResampler sees silence behind the end", async () => {
+  const run = { parameters: { target_sample_rate: 44_100 } };
+  const speech = SPEECH.subarray(0, 10_000);
+  const padded = new Float32Array(20_000);
+  padded.set(speech);
+  const [output] = channelsOf(await execute(audioResampler, pairOf([speech], 48_000), run)).channels;
+  const [longer] = channelsOf(await execute(audioResampler, pairOf([padded], 48_000), run)).channels;
+  deepEqual(output, longer!.subarray(0, output!.length));
+});
+
+Deno.test("AudioResampler keeps nothing back but what the filter has yet to see", async () => {
+  const run = { parameters: { target_sample_rate: 96_000, quality: "fastest" } };
+  const [first] = await streamThrough(audioResampler, [pairOf([SPEECH.subarray(0, 20_000)], 8_000)], run);
+  // The shortest filter spans some 40 input samples.
+  ok(joined(first!)[0]!.length > 12 * (20_000 - 40));
 });
 
 Deno.test("AudioResampler gives empty audio for empty audio, and nothing in a stream", async () => {

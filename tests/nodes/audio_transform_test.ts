@@ -65,6 +65,19 @@ Deno.test("AudioTransform takes rates as ints, floats and numpy scalars", async 
   }
 });
 
+Deno.test("AudioTransform resamples the first channels as if they were alone", async () => {
+  const { samples, rate } = readSpeech();
+  const channels = [0, 1, 2].map((i) => samples.subarray(70_000 + 5_000 * i, 75_000 + 5_000 * i));
+  const parameters = { output_sample_rate: 24_000 };
+  const both = channelsOf(await execute(audioTransform, pairOf(channels, rate), { parameters })).channels;
+  for (const [index, channel] of both.entries()) {
+    const run = { parameters: { ...parameters, output_channels: 1 } };
+    const [alone] = channelsOf(await execute(audioTransform, pairOf([channels[index]!], rate), run)).channels;
+    deepStrictEqual(channel, alone);
+  }
+  strictEqual(both.length, 2);
+});
+
 const UNUSABLE: [string, Value][] = [
   ["None", null],
   ["a string", "audio"],

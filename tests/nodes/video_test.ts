@@ -218,6 +218,13 @@ for (
       6,
       9,
     ]],
+    [
+      // 0.29 · 100 is 28.999999999999996.
+      "of dicts with a rounded time",
+      (i) => new Map<Value, Value>([["frame", RGB], ["timestamp", (i + 20) / 100]]),
+      100,
+      [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    ],
     ["without a time", () => RGB, 10, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]],
   ] as [string, (index: number) => Value, number, number[]][]
 ) {

@@ -61,25 +61,20 @@ export class BandLimitedResampler implements Resampler {
 
   /** Runs a chunk through the converters. */
   #feed(chunk: readonly Float32Array[], frames: number): Float32Array[] {
-    const { inputRate, outputRate } = this.options;
-    const usual = Math.ceil(frames * (outputRate / inputRate)) + 1;
     return this.#states.flatMap((state, index) => {
       const channels = chunk.slice(index * STATE_CHANNELS, (index + 1) * STATE_CHANNELS);
-      const parts = channels.map(() => new Float32Array(usual));
-      let length = 0;
-      state.feed(channels, frames, (interleaved, written) => {
-        for (const [channel, part] of parts.entries()) {
-          // A state can give a little more than the chunk's share, for input that it had held back.
-          const target = length + written <= part.length ? part : new Float32Array(2 * (length + written));
-          if (target !== part) {
-            target.set(part);
-            parts[channel] = target;
-          }
-          for (let i = 0; i < written; i++) target[length + i] = interleaved[i * parts.length + channel]!;
-        }
-        length += written;
-      });
-      return parts.map((samples) => samples.subarray(0, length));
+      const blocks: Float32Array[] = [];
+      state.feed(channels, frames, (block) => blocks.push(block));
+      const interleaved = concatenate(blocks);
+      return channels.length === 1 ? [interleaved] : deinterleave(interleaved, channels.length);
     });
   }
+}
+
+function deinterleave(samples: Float32Array, channels: number): Float32Array[] {
+  return Array.from({ length: channels }, (_, channel) => {
+    const separate = new Float32Array(samples.length / channels);
+    for (let i = 0; i < separate.length; i++) separate[i] = samples[i * channels + channel]!;
+    return separate;
+  });
 }

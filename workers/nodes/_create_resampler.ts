@@ -14,10 +14,10 @@ export const MAX_RATIO = 256;
 /** Bytes of a state for each channel, by quality: libsamplerate keeps history enough for a ratio of 1/256. */
 const STATE_BYTES = { best: 450_000, medium: 150_000, fastest: 80_000, zero_order_hold: 0, linear: 0 } as const;
 
-/** Bytes that resampling of so many frames takes: states, output, its joining and the copy that is handed out. */
+/** Bytes that resampling of so many frames takes: states, and the output in blocks, joined, separated and handed out. */
 export function resamplerBytes(options: ResamplerOptions, frames: number): number {
   const { quality, channels, inputRate, outputRate } = options;
-  return channels * (STATE_BYTES[quality] + 12 * Math.ceil(frames * (outputRate / inputRate)));
+  return channels * (STATE_BYTES[quality] + 20 * Math.ceil(frames * (outputRate / inputRate)));
 }
 
 /**

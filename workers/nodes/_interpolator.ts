@@ -69,11 +69,14 @@ export class Interpolator implements Resampler {
     }
     return chunk.map((samples, channel) => {
       const previous = this.#previous?.[channel] ?? 0;
-      return Float32Array.from(indices, (index, k) => {
-        const left = index < 0 ? previous : samples[index]!;
+      const output = new Float32Array(indices.length);
+      for (let k = 0; k < output.length; k++) {
+        const index = indices[k]!;
         const fraction = fractions[k]!;
-        return fraction === 0 ? left : left + fraction * (samples[index + 1]! - left);
-      });
+        const left = index < 0 ? previous : samples[index]!;
+        output[k] = fraction === 0 ? left : left + fraction * (samples[index + 1]! - left);
+      }
+      return output;
     });
   }
 

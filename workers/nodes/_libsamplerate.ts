@@ -141,13 +141,12 @@ export class ConverterState {
   }
 
   /**
-   * Feeds so many frames of the channels and hands what comes out to `take`, a block at a time: interleaved samples,
-   * valid until it returns.
+   * Feeds so many frames of the channels and hands what comes out to `take`, interleaved, a block at a time.
    */
   feed(
     channels: readonly Float32Array[],
     frames: number,
-    take: (interleaved: Float32Array, written: number) => void,
+    take: (block: Float32Array) => void,
   ): void {
     const instance = this.#instance;
     const { floats } = instance;
@@ -165,7 +164,7 @@ export class ConverterState {
       }
       const { used, written } = instance.process(this.#state, inputFrames, options);
       frame += used;
-      if (written > 0) take(floats.subarray(output, output + written * count), written);
+      if (written > 0) take(floats.slice(output, output + written * count));
       // A full output buffer may mean that more is to come from the same input.
       if (frame >= frames && written < blockFrames) return;
       if (used === 0 && written === 0) throw new Error("libsamplerate stopped before the end of its input");
