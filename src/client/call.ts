@@ -1,0 +1,90 @@
+/**
+ * grpc-js's calls as promises and async iterables.
+ * @module
+ */
+
+import type {
+  CallOptions,
+  ClientDuplexStream,
+  ClientReadableStream,
+  ClientUnaryCall,
+  ServiceError,
+} from "@grpc/grpc-js";
+
+/** Starts a unary call with the options given. */
+export type StartUnary<Response> = (
+  options: CallOptions,
+  callback: (error: ServiceError | null, response: Response) => void,
+) => ClientUnaryCall;
+
+/** Makes a unary call. Rejects with the signal's reason when it aborts, else with grpc-js's error. */
+export function unary<Response>(
+  start: StartUnary<Response>,
+  { deadline, signal }: { deadline: number; signal: AbortSignal | undefined },
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => {
+      call.cancel();
+      reject(signal?.reason);
+    };
+    const call = start({ deadline }, (error, response) => {
+      signal?.removeEventListener("abort", onAbort);
+      if (error === null) resolve(response);
+      else reject(error);
+    });
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+/** The messages of a stream in order; ending early, by `break` too, cancels the call. */
+export async function* messagesOf<Response>(
+  call: ClientReadableStream<Response> | ClientDuplexStream<never, Response>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Response, void, void> {
+  const onAbort = () => call.cancel();
+  // Cancelling makes an error that nobody waits for any more; without a listener it would end the program.
+  call.on("error", () => {});
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    signal?.throwIfAborted();
+    // Node's readable streams pull a few messages ahead and then leave them to HTTP/2's flow control.
+    for await (const message of call) yield message as Response; // Its iterator is typed `any`.
+    signal?.throwIfAborted();
+  } catch (error) {
+    throw signal?.aborted ? signal.reason : error;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+    call.cancel();
+  }
+}
+
+/**
+ * Writes messages one after the other, never more than the stream takes, then half-closes.
+ * Stops when `stop` aborts, also while the source keeps it waiting.
+ */
+export async function writeAll<Request>(
+  call: ClientDuplexStream<Request, unknown>,
+  source: AsyncIterable<Request>,
+  stop: AbortSignal,
+): Promise<void> {
+  const { promise: stopped, resolve: onStop } = Promise.withResolvers<undefined>();
+  const listener = () => onStop(undefined);
+  stop.addEventListener("abort", listener, { once: true });
+  const iterator = source[Symbol.asyncIterator]();
+  try {
+    while (!stop.aborted) {
+      const result = await Promise.race([iterator.next(), stopped]);
+      if (result === undefined) break;
+      if (result.done) return void call.end();
+      if (!call.write(result.value)) await Promise.race([drained(call), stopped]);
+    }
+    // Not awaited: a generator that hangs in `next` answers `return` only after it, if ever.
+    iterator.return?.()?.catch(() => {});
+  } finally {
+    stop.removeEventListener("abort", listener);
+  }
+}
+
+function drained(call: ClientDuplexStream<never, unknown> | ClientDuplexStream<unknown, unknown>): Promise<undefined> {
+  return new Promise((resolve) => call.once("drain", () => resolve(undefined)));
+}

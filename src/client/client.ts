@@ -1,0 +1,274 @@
+/**
+ * The client.
+ * @module
+ */
+
+import { Metadata, type ServiceError as GrpcError } from "@grpc/grpc-js";
+import { type CodecLimits, DEFAULT_LIMITS, type Format } from "../../workers/codecs/mod.ts";
+import {
+  type ExecuteNodeResponse,
+  type ListNodesResponse,
+  type NodeInfo,
+  RemoteExecutionServiceClient,
+  type StatusResponse,
+  type StreamData,
+} from "../../protos/generated/execution.ts";
+import {
+  type HealthCheckResponse,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+  HealthClient,
+} from "../../protos/generated/grpc/health/v1/health.ts";
+import { ExecutionOptions, ExecutionStatus } from "../../protos/generated/types.ts";
+import { messagesOf, type StartUnary, unary, writeAll } from "./call.ts";
+import { ExecutionError, isGrpcError, RpcError } from "./errors.ts";
+import {
+  ClientOptions,
+  type CompleteClientOptions,
+  normalizeAddress,
+  toChannelOptions,
+  toCredentials,
+} from "./options.ts";
+import { type ConfigValue, encodeInput, ExecutionResult, Output, toConfig } from "./payload.ts";
+import { withRetries } from "./retry.ts";
+import type { Input } from "./values.ts";
+
+/** Options of every call. */
+export interface CallOptions {
+  /** Aborts the call, which then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Time that the call may take with all its attempts, in milliseconds; the client's `timeoutMs` when absent. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Options of {@linkcode RemoteExecutionClient.executeNode}. */
+export interface ExecuteNodeOptions extends CallOptions {
+  /** Parameters of the node. */
+  readonly config?: Readonly<Record<string, ConfigValue>> | undefined;
+  /** Format of input and output. Default `pickle`, which loses no types. */
+  readonly format?: Format | undefined;
+  /** What the execution asks for; what is absent is the service's default. */
+  readonly options?: Partial<ExecutionOptions> | undefined;
+  /** Whether running it twice does no harm, so that it is run again when the connection breaks. Default true. */
+  readonly idempotent?: boolean | undefined;
+}
+
+/** Names the node of a stream. */
+export interface StreamNodeInit {
+  readonly nodeType: string;
+  readonly config?: Readonly<Record<string, ConfigValue>> | undefined;
+  /** Format of inputs and outputs. Default `pickle`. */
+  readonly format?: Format | undefined;
+}
+
+/** What {@linkcode RemoteExecutionClient.checkHealth} answers. */
+export type Health = "SERVING" | "NOT_SERVING" | "UNKNOWN" | "SERVICE_UNKNOWN";
+
+/**
+ * A connection to the service, made when it is first needed and again when it broke. Free of state otherwise: any
+ * number of calls may be under way at once. Whoever makes it closes it.
+ *
+ * Every method rejects with {@linkcode RpcError} when the call fails and with the signal's reason when it is aborted.
+ *
+ * @example
+ * ```ts ignore
+ * using client = new RemoteExecutionClient("localhost:50051");
+ * const { value } = await client.executeNode("CalculatorNode", { operation: "add", args: [1, 2] });
+ * ```
+ */
+export class RemoteExecutionClient implements Disposable {
+  /** Where the service is. */
+  readonly address: string;
+  readonly #options: CompleteClientOptions;
+  readonly #service: RemoteExecutionServiceClient;
+  readonly #health: HealthClient;
+  readonly #metadata = new Metadata();
+  readonly #limits: CodecLimits;
+
+  /**
+   * @param address `host`, `host:port`, or `unix:path`; the port is 50051 when absent
+   * @throws {RangeError} for an address that is none
+   * @throws {z.ZodError} for options that are out of range
+   */
+  constructor(address: string, options: ClientOptions = {}) {
+    this.address = normalizeAddress(address);
+    this.#options = ClientOptions.parse(options);
+    const { tls, token, maxMessageBytes } = this.#options;
+    this.#service = new RemoteExecutionServiceClient(this.address, toCredentials(tls), toChannelOptions(this.#options));
+    this.#health = new HealthClient(this.address, toCredentials(tls), {
+      channelOverride: this.#service.getChannel(),
+    });
+    if (token !== undefined) this.#metadata.set("authorization", `Bearer ${token}`);
+    this.#limits = { ...DEFAULT_LIMITS, maxOutputBytes: maxMessageBytes };
+  }
+
+  /**
+   * Runs a node on one input.
+   *
+   * @param input A value of JavaScript (see `toValue`), or `encoded(bytes)` in the call's format
+   * @throws {ExecutionError} when the execution ended with another status than SUCCESS
+   * @throws {TypeError | TaskError} for an input that cannot be encoded
+   */
+  async executeNode(nodeType: string, input: Input, options: ExecuteNodeOptions = {}): Promise<ExecutionResult> {
+    const { format = "pickle", config = {}, idempotent = true } = options;
+    const request = {
+      nodeType,
+      config: toConfig(config),
+      inputData: encodeInput(input, format, this.#limits),
+      serializationFormat: format,
+      options: options.options === undefined ? undefined : ExecutionOptions.fromPartial(options.options),
+    };
+    const response = await this.#call<ExecuteNodeResponse>(
+      "ExecuteNode",
+      (call, callback) => this.#service.executeNode(request, this.#metadata, call, callback),
+      { ...options, idempotent },
+    );
+    if (response.status !== ExecutionStatus.SUCCESS) throw new ExecutionError(response);
+    return new ExecutionResult(response.outputData, format, this.#limits, response.metrics);
+  }
+
+  /** The nodes that the service has, all or those of one category. */
+  async listNodes({ category = "", ...options }: CallOptions & { category?: string | undefined } = {}): Promise<
+    NodeInfo[]
+  > {
+    const { availableNodes } = await this.#call<ListNodesResponse>(
+      "ListNodes",
+      (call, callback) => this.#service.listNodes({ category }, this.#metadata, call, callback),
+      options,
+    );
+    return availableNodes;
+  }
+
+  /** How the service is doing; metrics are in unless refused, sessions when asked for. */
+  getStatus(
+    { includeMetrics = true, includeSessions = false, ...options }: CallOptions & {
+      includeMetrics?: boolean | undefined;
+      includeSessions?: boolean | undefined;
+    } = {},
+  ): Promise<StatusResponse> {
+    const request = { includeMetrics, includeSessions };
+    return this.#call<StatusResponse>(
+      "GetStatus",
+      (call, callback) => this.#service.getStatus(request, this.#metadata, call, callback),
+      options,
+    );
+  }
+
+  /** Whether a service of the server takes calls; the server as a whole when none is named. */
+  async checkHealth(
+    { service = "", ...options }: CallOptions & { service?: string | undefined } = {},
+  ): Promise<Health> {
+    const { status } = await this.#call<HealthCheckResponse>(
+      "Health.Check",
+      (call, callback) => this.#health.check({ service }, this.#metadata, call, callback),
+      options,
+    );
+    return toHealth(status);
+  }
+
+  /** The health of a service now and at every change, until the iteration is left or the signal aborts. */
+  async *watchHealth(
+    { service = "", signal, timeoutMs }: CallOptions & { service?: string | undefined } = {},
+  ): AsyncGenerator<Health, void, void> {
+    const call = this.#health.watch({ service }, this.#metadata, toDeadline(timeoutMs));
+    try {
+      for await (const { status } of messagesOf(call, signal)) yield toHealth(status);
+    } catch (error) {
+      throw this.#toRpcError("Health.Watch", error);
+    }
+  }
+
+  /**
+   * Runs a node on a stream of inputs, and yields its outputs as they come. Inputs are taken from `inputs` only as fast
+   * as the stream takes them, outputs from the service only as fast as they are asked for. When `inputs` ends the node
+   * is flushed. Leaving the iteration cancels the stream, and asks `inputs` to return.
+   *
+   * @throws {ExecutionError} when the node failed or does not exist
+   * @throws whatever `inputs` throws
+   */
+  async *streamNode(
+    init: StreamNodeInit,
+    inputs: AsyncIterable<Input> | Iterable<Input>,
+    { signal, timeoutMs }: CallOptions = {},
+  ): AsyncGenerator<Output, void, void> {
+    signal?.throwIfAborted();
+    const { format = "pickle" } = init;
+    const stop = new AbortController();
+    const call = this.#service.streamNode(this.#metadata, toDeadline(timeoutMs));
+    let inputFailure: { error: unknown } | undefined;
+    const writing = writeAll(call, this.#streamMessages(init, inputs), stop.signal).catch((error: unknown) => {
+      inputFailure = { error };
+      call.cancel();
+    });
+    try {
+      for await (const { payload, errorMessage } of messagesOf(call, signal)) {
+        if (errorMessage !== "") throw new ExecutionError({ status: ExecutionStatus.ERROR, errorMessage });
+        if (payload?.$case === "data") yield new Output(payload.value, format, this.#limits);
+      }
+    } catch (error) {
+      throw inputFailure === undefined ? this.#toRpcError("StreamNode", error) : inputFailure.error;
+    } finally {
+      stop.abort();
+      await writing;
+    }
+  }
+
+  /** Closes the connection; calls under way fail with CANCELLED. Closing twice is closing once. */
+  close(): void {
+    // Both clients share the channel.
+    this.#service.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  async *#streamMessages(
+    { nodeType, config = {}, format = "pickle" }: StreamNodeInit,
+    inputs: AsyncIterable<Input> | Iterable<Input>,
+  ): AsyncGenerator<StreamData, void, void> {
+    const init = { nodeType, config: toConfig(config), serializationFormat: format };
+    yield { payload: { $case: "init", value: init }, errorMessage: "" };
+    for await (const input of inputs) {
+      yield { payload: { $case: "data", value: encodeInput(input, format, this.#limits) }, errorMessage: "" };
+    }
+  }
+
+  #call<Response>(
+    method: string,
+    start: StartUnary<Response>,
+    { signal, timeoutMs = this.#options.timeoutMs, idempotent = true }: CallOptions & { idempotent?: boolean },
+  ): Promise<Response> {
+    const deadline = Date.now() + timeoutMs;
+    return withRetries(
+      () => unary(start, { deadline, signal }),
+      { ...this.#options.retry, idempotent, deadline, signal },
+      (error, attempts) => this.#rpcError(method, error, attempts),
+    );
+  }
+
+  #rpcError(method: string, error: GrpcError, attempts: number): RpcError {
+    return new RpcError(error, { method, address: this.address, attempts });
+  }
+
+  #toRpcError(method: string, error: unknown): unknown {
+    return isGrpcError(error) ? this.#rpcError(method, error, 1) : error;
+  }
+}
+
+function toDeadline(timeoutMs: number | undefined): { deadline?: number } {
+  return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+}
+
+function toHealth(status: ServingStatus): Health {
+  switch (status) {
+    case ServingStatus.SERVING:
+      return "SERVING";
+    case ServingStatus.NOT_SERVING:
+      return "NOT_SERVING";
+    case ServingStatus.SERVICE_UNKNOWN:
+      return "SERVICE_UNKNOWN";
+    case ServingStatus.UNKNOWN:
+    case ServingStatus.UNRECOGNIZED:
+      return "UNKNOWN";
+  }
+}

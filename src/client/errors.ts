@@ -1,0 +1,80 @@
+/**
+ * What a call of the client can fail with. Neither class is for programmer mistakes, which stay `TypeError` and
+ * `RangeError`, nor for aborts: those reject with the signal's reason.
+ * @module
+ */
+
+import { type ServiceError as GrpcError, status as GrpcStatus } from "@grpc/grpc-js";
+import { type ExecutionMetrics, ExecutionStatus } from "../../protos/generated/types.ts";
+
+/** What a failed execution came with. */
+export interface ExecutionFailure {
+  readonly status: ExecutionStatus;
+  readonly errorMessage: string;
+  readonly errorTraceback?: string;
+  readonly metrics?: ExecutionMetrics | undefined;
+}
+
+/** The call reached the service, and the execution came to something else than success. */
+export class ExecutionError extends Error {
+  override readonly name = "ExecutionError";
+  /** What the execution came to; never SUCCESS. */
+  readonly status: ExecutionStatus;
+  /** Traceback in the form of the task's language, empty where there is none. */
+  readonly traceback: string;
+  /** What it cost until then. */
+  readonly metrics: ExecutionMetrics | undefined;
+
+  constructor({ status, errorMessage, errorTraceback = "", metrics }: ExecutionFailure) {
+    super(errorMessage || `The execution ended with ${statusName(status)}`);
+    this.status = status;
+    this.traceback = errorTraceback;
+    this.metrics = metrics;
+  }
+
+  /** Name of the status, `RESOURCE_LIMIT` say. */
+  get statusName(): string {
+    return statusName(this.status);
+  }
+}
+
+/** Where a call failed. */
+export interface RpcFailure {
+  /** Name of the method, `ExecuteNode` say. */
+  readonly method: string;
+  readonly address: string;
+  /** Times that the call was made. */
+  readonly attempts: number;
+}
+
+/** The call itself failed: the service could not be reached, refused it, or did not answer in time. */
+export class RpcError extends Error {
+  override readonly name = "RpcError";
+  /** gRPC status code, https://grpc.io/docs/guides/status-codes/ */
+  readonly code: GrpcStatus;
+  /** What the service or the library says of it. */
+  readonly details: string;
+  readonly attempts: number;
+
+  constructor(cause: GrpcError, { method, address, attempts }: RpcFailure) {
+    const tries = attempts > 1 ? ` (${attempts} attempts)` : "";
+    super(`Cannot call ${method} at ${address}: ${GrpcStatus[cause.code]}: ${cause.details}${tries}`, { cause });
+    this.code = cause.code;
+    this.details = cause.details;
+    this.attempts = attempts;
+  }
+
+  /** Name of the status code, `UNAVAILABLE` say. */
+  get codeName(): string {
+    return GrpcStatus[this.code] ?? String(this.code);
+  }
+}
+
+/** Whether something that was thrown is an error of grpc-js. */
+export function isGrpcError(thrown: unknown): thrown is GrpcError {
+  return thrown instanceof Error && "code" in thrown && typeof thrown.code === "number" && "details" in thrown;
+}
+
+function statusName(status: ExecutionStatus): string {
+  return ExecutionStatus[status] ?? String(status);
+}

@@ -1,0 +1,77 @@
+/**
+ * Inputs to bytes, outputs to values, parameters to text.
+ * @module
+ */
+
+import { codecFor, type CodecLimits, type Format } from "../../workers/codecs/mod.ts";
+import type { Value } from "../../workers/values.ts";
+import type { ExecutionMetrics } from "../../protos/generated/types.ts";
+import { Encoded, type Input, toValue } from "./values.ts";
+
+/** What a node's parameter may be given as. Strings travel as they are, so that the service reads `"1"` as `1`. */
+export type ConfigValue = string | number | bigint | boolean | null | readonly ConfigValue[] | {
+  readonly [key: string]: ConfigValue;
+};
+
+/** An output: its bytes, and on demand the value that they stand for. */
+export class Output {
+  #value: Value | undefined;
+  readonly #limits: CodecLimits;
+
+  constructor(
+    /** The output as it came, encoded in `format`. */
+    readonly bytes: Uint8Array,
+    readonly format: Format,
+    limits: CodecLimits,
+  ) {
+    this.#limits = limits;
+  }
+
+  /**
+   * The output decoded, see `workers/values.ts` for the model; `fromValue` makes it plain. Decoded once, when asked.
+   * @throws {TaskError} for bytes that are not of the format
+   */
+  get value(): Value {
+    return this.#value ??= codecFor(this.format).decode(this.bytes, this.#limits);
+  }
+}
+
+/** Output of one execution. */
+export class ExecutionResult extends Output {
+  constructor(
+    bytes: Uint8Array,
+    format: Format,
+    limits: CodecLimits,
+    /** What the execution cost, as the service measured it. */
+    readonly metrics: ExecutionMetrics | undefined,
+  ) {
+    super(bytes, format, limits);
+  }
+}
+
+/**
+ * An input as bytes.
+ * @throws {TypeError} for a value that cannot be sent
+ * @throws {TaskError} for a value that the format cannot express
+ */
+export function encodeInput(input: Input, format: Format, limits: CodecLimits): Uint8Array {
+  return input instanceof Encoded ? input.bytes : codecFor(format).encode(toValue(input), limits);
+}
+
+/**
+ * Parameters as the literals that the service reads.
+ * @throws {TypeError} for numbers that are no JSON
+ */
+export function toConfig(config: Readonly<Record<string, ConfigValue>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(config).map(([name, value]) => [name, toLiteral(value)]));
+}
+
+function toLiteral(value: ConfigValue): string {
+  if (typeof value === "string") return value;
+  if (typeof value === "bigint") return value.toString();
+  return JSON.stringify(value, (_, item: unknown) => {
+    if (typeof item === "bigint") throw new TypeError("A bigint within a parameter must be given as text");
+    if (typeof item === "number" && !Number.isFinite(item)) throw new TypeError(`A parameter cannot be ${item}`);
+    return item;
+  });
+}
