@@ -64,9 +64,16 @@ function faultText(issue: z.core.$ZodIssue): string {
       return `must be a multiple of ${issue.divisor}, is ${show(input)}`;
     case "unrecognized_keys":
       return `does not know ${issue.keys.map(show).join(", ")}`;
-    case "invalid_union":
+    case "invalid_union": {
       if (input === undefined) return "required";
+      if (issue.discriminator !== undefined && "options" in issue && issue.options !== undefined) {
+        // The input is the whole object here; what of it is wrong is at the path.
+        const found = (input as Record<string, unknown> | null)?.[issue.discriminator];
+        const options = `one of ${issue.options.map(show).join(", ")}`;
+        return found === undefined ? `required: ${options}` : `must be ${options}, is ${show(found)}`;
+      }
       return `${issue.message === "Invalid input" ? "is of no form that it may have" : issue.message}: ${show(input)}`;
+    }
     default:
       return issue.message;
   }

@@ -6,6 +6,7 @@ import audioResampler from "./audio_resampler.ts";
 import audioTransform from "./audio_transform.ts";
 import buffer from "./buffer.ts";
 import calculator from "./calculator.ts";
+import dataTransform from "./data_transform.ts";
 import extractAudioData from "./extract_audio_data.ts";
 import passThrough from "./pass_through.ts";
 import statefulCounter from "./stateful_counter.ts";
@@ -22,6 +23,7 @@ export const DEFINITIONS: readonly (NodeDefinition | readonly NodeDefinition[])[
   audioTransform,
   buffer,
   calculator,
+  dataTransform,
   extractAudioData,
   passThrough,
   statefulCounter,

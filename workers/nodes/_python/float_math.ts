@@ -95,8 +95,8 @@ export function floatPower(base: number, exponent: number): number {
   return negative ? -power : power;
 }
 
-/** A finite positive float as `mantissa · 2^exponent`. */
-function decompose(value: number): { mantissa: bigint; exponent: number } {
+/** A finite, non-negative float as `mantissa · 2^exponent`. */
+export function decompose(value: number): { mantissa: bigint; exponent: number } {
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, value);
   const bits = view.getBigUint64(0);
