@@ -46,6 +46,8 @@ async function runTests(args: readonly string[]): Promise<TestCounts> {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["test", "--allow-all", ...args],
     cwd: ROOT,
+    // Deno colours its output through a pipe too, which is right only when ours goes to a terminal.
+    env: Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",
   });
