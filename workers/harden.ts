@@ -26,7 +26,7 @@ const KEPT_GLOBALS: ReadonlySet<string> = new Set([
   ),
   ..."BigUint64Array Float16Array Float32Array Float64Array Map Set WeakMap WeakSet WeakRef ArrayBuffer".split(" "),
   ..."DataView JSON Iterator AsyncIterator Promise Proxy Reflect FinalizationRegistry Function eval Intl".split(" "),
-  ..."DisposableStack AsyncDisposableStack WebAssembly".split(" "),
+  ..."DisposableStack AsyncDisposableStack WebAssembly Atomics".split(" "),
   // What the runtime itself calls on the global object to deliver messages and errors.
   "dispatchEvent",
   // Web platform: pure computation, text, events and streams
@@ -86,6 +86,13 @@ function remove(target: object, key: PropertyKey): void {
  * @returns the keys that are left besides the kept ones; empty when all went well
  */
 function lock(): PropertyKey[] {
+  // Some globals load their implementation when they are first read, and that needs what is about to go.
+  for (const key of KEPT_GLOBALS) {
+    const descriptor = Reflect.getOwnPropertyDescriptor(globalThis, key);
+    if (descriptor?.get === undefined) continue;
+    const value: unknown = Reflect.get(globalThis, key);
+    if (descriptor.configurable) defineProperty(globalThis, key, { value, writable: true, configurable: true });
+  }
   const internal: unknown = Reflect.get(Deno, "internal");
   // Keys of Deno first, the internal symbol included: whoever kept a reference to the object finds it empty.
   for (const key of ownKeys(Deno)) remove(Deno, key);

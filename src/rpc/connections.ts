@@ -6,6 +6,7 @@
 
 import type { ConnectionInjector } from "@grpc/grpc-js";
 import { createServer, type Server, type Socket } from "node:net";
+import { setImmediate } from "node:timers";
 import { messageOf, ServiceError } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
 
@@ -98,6 +99,33 @@ export class ConnectionListener implements AsyncDisposable {
     socket.on("error", (error) => logger.debug("Connection failed: {error}", { error: error.message }));
     socket.on("close", () => this.#sockets.delete(socket));
     socket.setNoDelay(true);
+    batchWrites(socket);
     injector.injectConnection(socket);
   }
+}
+
+/**
+ * Lets what HTTP/2 writes within one turn of the event loop go out with one system call. It writes the head, the
+ * message and the trailers of every answer apart, and answers tend to come in batches; the writes were a quarter of
+ * the server's time.
+ */
+function batchWrites(socket: Socket): void {
+  let corked = false;
+  const uncork = () => {
+    corked = false;
+    socket.uncork();
+  };
+  // The trailers are written by an immediate of HTTP/2's own; a second one comes after it.
+  const uncorkAfterTrailers = () => void setImmediate(uncork);
+  const write = socket.write;
+  const batched = (...args: unknown[]) => {
+    if (!corked) {
+      corked = true;
+      socket.cork();
+      setImmediate(uncorkAfterTrailers);
+    }
+    return Reflect.apply(write, socket, args);
+  };
+  // Defined rather than assigned, for the type of `write` lists overloads that a function which passes all on cannot have.
+  Object.defineProperty(socket, "write", { value: batched, configurable: true, writable: true });
 }

@@ -133,16 +133,21 @@ function unary<Request, Response>(
 
   async function answer(call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): Promise<void> {
     const controller = new AbortController();
+    let answered = false;
     call.on("cancelled", () => {
+      // grpc-js also says so when the stream of an answered call closes.
+      if (answered) return;
       controller.abort(
         new ServiceError("CANCELLED", `Cannot finish ${method}: the caller cancelled or its deadline passed`),
       );
     });
     try {
       const response = await handle(call.request, controller.signal);
+      answered = true;
       observer.requestEnded(method, controller.signal.aborted ? "CANCELLED" : "OK");
       callback(null, response);
     } catch (error) {
+      answered = true;
       const failure = toGrpcError(error, method);
       observer.requestEnded(method, statusName(failure.code ?? status.UNKNOWN));
       callback(failure, null);

@@ -1,0 +1,40 @@
+/**
+ * Servers under measurement, each in a process of its own.
+ * @module
+ */
+
+import { fileURLToPath } from "node:url";
+
+/** A server that runs until it is disposed of. */
+export interface ServerProcess extends AsyncDisposable {
+  readonly port: number;
+  readonly pid: number;
+}
+
+/** Starts a program of this folder that prints `{"port": …}` as its first line. */
+export async function startServer(program: string): Promise<ServerProcess> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", fileURLToPath(new URL(program, import.meta.url))],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!text.includes("\n")) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`Cannot start ${program}: it ended before it was ready`);
+    text += value;
+  }
+  // Our own programs print it.
+  const { port } = JSON.parse(text) as { port: number };
+  return {
+    port,
+    pid: child.pid,
+    async [Symbol.asyncDispose]() {
+      await child.stdin.close();
+      await reader.cancel();
+      await child.status;
+    },
+  };
+}
