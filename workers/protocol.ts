@@ -394,11 +394,13 @@ export class FrameReader {
     const pending = this.#end - this.#start;
     const frameBytes = pending >= 4 ? this.#peekLength() + 4 : 0;
     const capacity = this.#block.length - this.#start;
-    if (frameBytes > capacity || this.#block.length - this.#end < MIN_READ_BYTES && frameBytes !== capacity) {
+    // Nothing is free in a block that was filled to its end, nor in one that its taker has transferred.
+    const free = this.#block.length - this.#end;
+    if (free <= 0 || frameBytes > capacity || free < MIN_READ_BYTES && frameBytes !== capacity) {
       // A frame longer than a block gets a buffer of exactly its own size.
       const size = frameBytes > BLOCK_BYTES ? frameBytes : BLOCK_BYTES;
       const block = new Uint8Array(size);
-      block.set(this.#block.subarray(this.#start, this.#end));
+      if (pending > 0) block.set(this.#block.subarray(this.#start, this.#end));
       this.#block = block;
       this.#start = 0;
       this.#end = pending;
