@@ -161,9 +161,11 @@ export class Executor implements AsyncDisposable {
     const idle = Promise.withResolvers<void>();
     this.#draining = { idle };
     if (this.#active === 0) idle.resolve();
+    const giveUp = () => idle.resolve();
     if (signal.aborted) return;
-    signal.addEventListener("abort", () => idle.resolve(), { once: true });
+    signal.addEventListener("abort", giveUp);
     await idle.promise;
+    signal.removeEventListener("abort", giveUp);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,6 +5,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
+import { abortable } from "../async/abortable.ts";
 import { messageOf, ServiceError } from "../errors.ts";
 import {
   decodeJsonPayload,
@@ -290,7 +291,7 @@ export class HostProcess implements AsyncDisposable {
     const exited = this.exited.then((exit) => {
       throw new ServiceError("SANDBOX_LOST", `Cannot probe sandbox: its host ended with exit code ${exit.exitCode}`);
     });
-    return (await Promise.race([Promise.all(reports), exited, rejection(signal)])).flat();
+    return (await abortable(Promise.race([Promise.all(reports), exited]), signal)).flat();
   }
 
   /** Ends the process at once; what ran on it is lost. */
@@ -499,16 +500,7 @@ async function firstOf<T>(operation: Promise<T>, child: Deno.ChildProcess, signa
   const exit = child.status.then(({ code }) => {
     throw new ProtocolError(`it ended early with code ${code}`);
   });
-  return await Promise.race([operation, exit, rejection(signal)]);
-}
-
-/** A promise that rejects when the signal aborts. */
-function rejection(signal: AbortSignal): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  promise.catch(() => {});
-  if (signal.aborted) reject(signal.reason);
-  else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  return promise;
+  return await abortable(Promise.race([operation, exit]), signal);
 }
 
 /** Reads a stream to its end and keeps the last characters. */
