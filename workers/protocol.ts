@@ -83,6 +83,15 @@ export const TASK_OUTCOMES = [
 /** One of {@linkcode TASK_OUTCOMES}. */
 export type TaskOutcome = typeof TASK_OUTCOMES[number];
 
+/** Lines of one task's log; the last says that more were dropped. */
+export const MAX_LOG_LINES = 100;
+/** UTF-16 units of a log line. */
+export const MAX_LOG_LINE_LENGTH = 2_000;
+/** UTF-16 units of a result's message. */
+export const MAX_MESSAGE_LENGTH = 8_192;
+/** UTF-16 units of a result's traceback. */
+export const MAX_TRACEBACK_LENGTH = 32_768;
+
 /** The end of a task. */
 export interface TaskResult {
   readonly outcome: TaskOutcome;
@@ -131,6 +140,9 @@ export interface ProbeOutcome {
 const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
+/** The most that UTF-8 needs for one UTF-16 unit. */
+const UTF8_BYTES_PER_UNIT = 3;
+
 /** Writes little-endian fields into one growing buffer. */
 class ByteWriter {
   #bytes: Uint8Array;
@@ -173,8 +185,7 @@ class ByteWriter {
 
   /** A length-prefixed UTF-8 string. */
   string(value: string): void {
-    // 3 bytes is the most that UTF-8 needs for one UTF-16 unit.
-    const start = this.#reserve(4 + value.length * 3);
+    const start = this.#reserve(4 + value.length * UTF8_BYTES_PER_UNIT);
     const { written } = encoder.encodeInto(value, this.#bytes.subarray(start + 4));
     this.#view.setUint32(start, written, true);
     this.#length = start + 4 + written;
@@ -236,8 +247,12 @@ class ByteReader {
     return value;
   }
 
-  string(): string {
+  /** @param maxLength UTF-16 units, more than which the sender never writes */
+  string(maxLength = Infinity): string {
     const length = this.u32();
+    if (length > maxLength * UTF8_BYTES_PER_UNIT) {
+      throw new ProtocolError(`Cannot read message: text has ${length} bytes, allowed are ${maxLength} characters`);
+    }
     const start = this.#take(length);
     try {
       return strictDecoder.decode(this.#bytes.subarray(start, start + length));
@@ -338,8 +353,8 @@ export function decodeResult(payload: Uint8Array): TaskResult {
   return {
     outcome,
     runMicros: reader.amount(),
-    message: reader.string(),
-    traceback: reader.string(),
+    message: reader.string(MAX_MESSAGE_LENGTH),
+    traceback: reader.string(MAX_TRACEBACK_LENGTH),
     output: reader.rest(),
   };
 }
@@ -355,7 +370,7 @@ export function encodeLog(taskId: number, log: TaskLog): FramePieces {
 /** Decodes the payload of a {@linkcode FrameKind.Log}. @throws {ProtocolError} */
 export function decodeLog(payload: Uint8Array): TaskLog {
   const reader = new ByteReader(payload);
-  return { level: reader.u8() === 1 ? "warning" : "info", message: reader.string() };
+  return { level: reader.u8() === 1 ? "warning" : "info", message: reader.string(MAX_LOG_LINE_LENGTH) };
 }
 
 /** Encodes a {@linkcode FrameKind.Hello}. */

@@ -7,15 +7,11 @@ import { codecFor } from "./codecs/mod.ts";
 import { nowMs } from "./harden.ts";
 import { executeNode } from "./nodes/instantiate.ts";
 import { findNode } from "./nodes/mod.ts";
-import { decodeTask, encodeLog, encodeResult } from "./protocol.ts";
+import { decodeTask, encodeLog, encodeResult, MAX_LOG_LINE_LENGTH, MAX_LOG_LINES } from "./protocol.ts";
 import type { Frame, FramePieces, TaskOutcome } from "./protocol.ts";
 import { TaskError } from "./task_error.ts";
 import { describeFailure } from "./traceback.ts";
 
-/** Lines of a task's log; more are dropped and counted in the last one. */
-const MAX_LOG_LINES = 100;
-/** UTF-16 units of a log line. */
-const MAX_LOG_LINE_LENGTH = 2_000;
 /**
  * Runs the task of a frame and gives the frame of its result; never rejects.
  * @param signal aborts when the server cancels the task

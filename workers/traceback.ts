@@ -3,9 +3,8 @@
  * @module
  */
 
-/** UTF-16 units of a message or traceback that leaves the sandbox. */
-const MAX_MESSAGE_LENGTH = 8_192;
-const MAX_TRACEBACK_LENGTH = 32_768;
+import { MAX_MESSAGE_LENGTH, MAX_TRACEBACK_LENGTH } from "./protocol.ts";
+
 const MAX_CAUSES = 8;
 
 /** Places of the service's own code, by which no caller should learn where it is installed. */
@@ -17,7 +16,8 @@ export function describeFailure(error: unknown): { message: string; traceback: s
   let current: unknown = error;
   for (let depth = 0; current !== undefined && depth < MAX_CAUSES; depth++) {
     const text = current instanceof Error ? current.stack ?? `${current.name}: ${current.message}` : textOf(current);
-    lines.push(depth === 0 ? text : `Caused by: ${text}`);
+    // Cut before it is searched: a message may quote megabytes of its input.
+    lines.push((depth === 0 ? text : `Caused by: ${text}`).slice(0, MAX_TRACEBACK_LENGTH));
     current = current instanceof Error ? current.cause : undefined;
   }
   return {
