@@ -15,7 +15,7 @@ import { RpcServer } from "./rpc/server.ts";
 import { checkRuntime } from "./runtime_check.ts";
 import { requireSandboxCode } from "./sandbox/code.ts";
 import { HostPool } from "./sandbox/host_pool.ts";
-import { processJail } from "./sandbox/jails/process.ts";
+import { selectJail } from "./sandbox/jails/mod.ts";
 import { probeSandbox } from "./sandbox/probe.ts";
 import { tryCpuMs, tryResidentBytes } from "./sandbox/proc.ts";
 import { SERVICE_VERSION } from "./version.ts";
@@ -103,7 +103,7 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
   const runtimeDirectory = await Deno.makeTempDir({ prefix: "rexec-" });
   stack.defer(() => Deno.remove(runtimeDirectory, { recursive: true }));
   let serviceStatus = ServiceStatus.STARTING;
-  const jail = processJail;
+  const jail = await selectJail(config.sandbox);
   const metrics = new Metrics({ build: { version: SERVICE_VERSION, deno: Deno.version.deno } });
   const executor = stack.use(
     await Executor.start({

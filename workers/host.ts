@@ -39,6 +39,8 @@ const GIVEN_UP = ["net", "write", "env", "sys", "run", "ffi", "import"];
 await runHost();
 
 async function runHost(): Promise<void> {
+  // Signals for the whole process group (a Ctrl-C) are the server's business: it drains while its hosts go on.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
   // Checked by nobody but us: the server writes it, and a host started by hand ends here.
   const bootstrap = JSON.parse(await new Response(Deno.stdin.readable).text()) as HostBootstrap;
   const connection = await Deno.connect({ transport: "unix", path: bootstrap.socketPath });

@@ -80,7 +80,7 @@ export type ExecutionSectionOptions = z.output<typeof ExecutionSectionOptions>;
 /** How tasks are kept in. */
 export const SandboxOptions = z.strictObject({
   enabled: z.boolean().default(true).describe(
-    "Whether tasks run in processes of their own. False is for development: it warns at each start, and tasks still run in workers without permissions",
+    "Whether sandbox hosts are jailed. False is for development: it warns at each start, and tasks still run in processes of their own, in workers without permissions",
   ),
   type: z.enum(["auto", "bubblewrap", "process"]).default("auto").describe(
     "Jail around each sandbox host: bubblewrap (own namespaces), process (rlimits, no rights), or auto: the strongest that this machine has",

@@ -5,7 +5,7 @@
 
 import { fileURLToPath } from "node:url";
 import { ServiceError } from "../errors.ts";
-import type { JailedCommand } from "./jails/jail.ts";
+import type { JailedCommand } from "./jails/mod.ts";
 
 /** The argument that makes the compiled program start in the role of a sandbox host. */
 export const HOST_ROLE = "sandbox-host";
@@ -19,6 +19,11 @@ export const SANDBOX_CODE = {
   probeWorker: new URL("probe_worker.js", DIRECTORY),
   config: new URL("deno.json", DIRECTORY),
 } as const;
+
+/** The one folder that a host may read. */
+export function sandboxDirectory(): string {
+  return fileURLToPath(DIRECTORY);
+}
 
 /**
  * Makes sure that the sandbox's code has been built.

@@ -26,9 +26,9 @@ import {
   type TaskLog,
   type TaskResult,
 } from "../../workers/protocol.ts";
-import { hostCommand, SANDBOX_CODE } from "./code.ts";
-import type { Jail } from "./jails/jail.ts";
-import { tryCpuMs, tryResidentBytes } from "./proc.ts";
+import { hostCommand, SANDBOX_CODE, sandboxDirectory } from "./code.ts";
+import type { Jail } from "./jails/mod.ts";
+import { leafProcess, tryCpuMs, tryResidentBytes } from "./proc.ts";
 
 const logger = getLogger(["rexec", "sandbox"]);
 
@@ -153,6 +153,7 @@ export class HostProcess implements AsyncDisposable {
   readonly #assignments = new Map<number, Assignment>();
   readonly #exited = Promise.withResolvers<HostExit>();
   readonly #stderr: Promise<string>;
+  #pid: number;
   #state: HostState = { kind: "starting" };
   #killReason: HostExit["reason"] | undefined;
   #nextTaskId = 1;
@@ -169,6 +170,7 @@ export class HostProcess implements AsyncDisposable {
   private constructor(id: string, child: Deno.ChildProcess, connection: Deno.Conn, stderr: Promise<string>) {
     this.id = id;
     this.#child = child;
+    this.#pid = child.pid;
     this.#connection = connection;
     this.#stderr = stderr;
     this.#reader = new FrameReader(() => Math.max(CONTROL_FRAME_BYTES, this.#maxOutputBytes + RESULT_OVERHEAD_BYTES));
@@ -218,8 +220,9 @@ export class HostProcess implements AsyncDisposable {
     return this.#nodes;
   }
 
+  /** The host itself, not the jail that started it. */
   get pid(): number {
-    return this.#child.pid;
+    return this.#pid;
   }
 
   /** Whether it takes tasks. */
@@ -316,6 +319,7 @@ export class HostProcess implements AsyncDisposable {
     const ready = ReadyMessage.safeParse(decodeJsonPayload(await this.#nextStartFrame(FrameKind.Ready, signal)));
     if (!ready.success) throw new ProtocolError("its list of nodes is malformed", { cause: ready.error });
     this.#nodes = ready.data.nodes;
+    this.#pid = leafProcess(this.#child.pid);
     this.#restingBytes = tryResidentBytes(this.pid) ?? 0;
     this.#accountedCpuMs = tryCpuMs(this.pid) ?? 0;
     this.#state = { kind: "serving", writer };
@@ -461,6 +465,9 @@ function spawnHost(options: HostOptions, socketPath: string): Deno.ChildProcess 
   });
   const { program, args, env } = options.jail.enclose({
     command,
+    readablePaths: [sandboxDirectory()],
+    socketPath,
+    cacheDirectory: `${options.runtimeDirectory}/deno`,
     dataLimitBytes: (RUNTIME_DATA_MB + options.memoryMb) * 1024 * 1024,
     openFileLimit: OPEN_FILE_LIMIT,
   });

@@ -30,3 +30,20 @@ export function tryCpuMs(pid: number): number | undefined {
     return undefined;
   }
 }
+
+/**
+ * The process at the end of a chain of only children, which is the host itself under a jail that starts it in turn.
+ * Gives `pid` where the chain cannot be read.
+ */
+export function leafProcess(pid: number): number {
+  for (let current = pid;;) {
+    let children: string;
+    try {
+      children = Deno.readTextFileSync(`/proc/${current}/task/${current}/children`).trim();
+    } catch {
+      return current;
+    }
+    if (!/^\d+$/.test(children)) return current;
+    current = Number(children);
+  }
+}

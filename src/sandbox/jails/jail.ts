@@ -14,6 +14,12 @@ export interface JailedCommand {
 /** What a jail is built around. */
 export interface JailSpec {
   readonly command: JailedCommand;
+  /** Files and folders that the process may read besides its own program. */
+  readonly readablePaths: readonly string[];
+  /** The Unix socket that it connects to. */
+  readonly socketPath: string;
+  /** Deno's cache folder; a jail may give each host an empty one of its own at the same path. */
+  readonly cacheDirectory: string;
   /** Bytes of data segment and anonymous memory that the process may map; see `RLIMIT_DATA` in getrlimit(2). */
   readonly dataLimitBytes: number;
   /** File descriptors that it may hold. */
@@ -22,8 +28,8 @@ export interface JailSpec {
 
 /** A kind of jail. */
 export interface Jail {
-  /** The name that `SANDBOX_TYPE` knows it by. */
-  readonly type: "process" | "bubblewrap";
+  /** The name that `SANDBOX_TYPE` knows it by; `none` when sandboxes are off. */
+  readonly type: "none" | "process" | "bubblewrap";
   /** One sentence for the start-up message. */
   readonly description: string;
   /** The command that starts the given one inside the jail. */

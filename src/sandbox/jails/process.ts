@@ -11,9 +11,7 @@ export const processJail: Jail = {
   description: "an operating-system process without rights, with resource limits and an empty environment",
   enclose({ command, dataLimitBytes, openFileLimit }: JailSpec): JailedCommand {
     const dataLimitKb = Math.ceil(dataLimitBytes / 1024);
-    // Signals for the whole process group (a Ctrl-C) are the server's business: it drains while its hosts go on.
-    const script =
-      `trap "" INT TERM HUP && ulimit -c 0 && ulimit -n ${openFileLimit} && ulimit -d ${dataLimitKb} && exec "$@"`;
+    const script = `ulimit -c 0 && ulimit -n ${openFileLimit} && ulimit -d ${dataLimitKb} && exec "$@"`;
     return { program: "/bin/sh", args: ["-c", script, "sh", command.program, ...command.args], env: command.env };
   },
 };

@@ -1,0 +1,122 @@
+/**
+ * The jail of Linux namespaces: an own user, pid, network, ipc, uts and mount namespace through bubblewrap
+ * (https://github.com/containers/bubblewrap), around the limits of the process jail.
+ * @module
+ */
+
+import { ServiceError } from "../../errors.ts";
+import type { Jail, JailedCommand, JailSpec } from "./jail.ts";
+import { processJail } from "./process.ts";
+
+/** Nobody's ids, by convention of the Linux Standard Base. */
+const NOBODY = "65534";
+/** Size of the empty folder that a host has for Deno's cache. */
+const CACHE_BYTES = 16 * 1024 * 1024;
+
+/** Options that hold for every host; all namespaces are its own, none of them can make another. */
+const ISOLATION = [
+  "--unshare-all",
+  "--unshare-user",
+  "--disable-userns",
+  "--die-with-parent",
+  "--new-session",
+  "--clearenv",
+  "--uid",
+  NOBODY,
+  "--gid",
+  NOBODY,
+  "--cap-drop",
+  "ALL",
+  "--hostname",
+  "sandbox",
+];
+
+/**
+ * Finds out whether bubblewrap works here, by starting this program in it.
+ *
+ * @returns the jail
+ * @throws {ServiceError} `CONFIG_INVALID` with the reason when it is not installed or not allowed
+ */
+export async function bubblewrapJail(): Promise<Jail> {
+  if (Deno.build.os !== "linux") throw unavailable("it needs Linux");
+  const libraries = await sharedLibraries(Deno.execPath());
+  const jail: Jail = {
+    type: "bubblewrap",
+    description: "own namespaces (user, pid, network, ipc, uts, mount) with a read-only root, and resource limits",
+    enclose: (spec) => enclose(spec, libraries),
+  };
+  await tryOut(jail);
+  return jail;
+}
+
+function enclose(spec: JailSpec, libraries: readonly string[]): JailedCommand {
+  const { program, args, env } = spec.command;
+  const readable = [program, ...libraries, ...spec.readablePaths];
+  const bubblewrap: JailedCommand = {
+    program: "bwrap",
+    args: [
+      ...ISOLATION,
+      ...readable.flatMap((path) => ["--ro-bind", path, path]),
+      ...(spec.socketPath === "" ? [] : ["--bind", spec.socketPath, spec.socketPath]),
+      "--size",
+      String(CACHE_BYTES),
+      "--tmpfs",
+      spec.cacheDirectory,
+      // Deno looks for its own path; a whole /proc would tell more than it should.
+      "--dir",
+      "/proc/self",
+      "--symlink",
+      program,
+      "/proc/self/exe",
+      "--remount-ro",
+      "/",
+      "--chdir",
+      "/",
+      ...Object.entries(env).flatMap(([name, value]) => ["--setenv", name, value]),
+      "--",
+      program,
+      ...args,
+    ],
+    env: { PATH: "/usr/local/bin:/usr/bin:/bin" },
+  };
+  return processJail.enclose({ ...spec, command: bubblewrap });
+}
+
+/** Paths of the libraries that the dynamic linker loads for a program; see ldd(1). */
+async function sharedLibraries(program: string): Promise<readonly string[]> {
+  try {
+    const { stdout } = await new Deno.Command("ldd", { args: [program], stderr: "null" }).output();
+    const paths = new TextDecoder().decode(stdout).matchAll(/(?:^|\s)(\/[^\s()]+)(?=\s*\(0x)/gm);
+    return [...new Set(Array.from(paths, ([, path = ""]) => path))];
+  } catch (cause) {
+    throw unavailable("ldd, which lists what a host must be able to load, does not run", cause);
+  }
+}
+
+/** Starts this program in the jail, just to say its version. */
+async function tryOut(jail: Jail): Promise<void> {
+  const { program, args, env } = jail.enclose({
+    command: { program: Deno.execPath(), args: ["--version"], env: { DENO_DIR: "/cache", NO_COLOR: "1" } },
+    readablePaths: [],
+    socketPath: "",
+    cacheDirectory: "/cache",
+    dataLimitBytes: 2 ** 31,
+    openFileLimit: 64,
+  });
+  const { success, stderr } = await new Deno.Command(program, {
+    args: [...args],
+    env: { ...env },
+    clearEnv: true,
+    stdin: "null",
+    stdout: "null",
+  }).output();
+  if (!success) throw unavailable(new TextDecoder().decode(stderr).trim().slice(0, 300) || "it does not start");
+}
+
+function unavailable(reason: string, cause?: unknown): ServiceError {
+  return new ServiceError(
+    "CONFIG_INVALID",
+    `Cannot use the bubblewrap jail: ${reason}; install bubblewrap and allow user namespaces, or set SANDBOX_TYPE=process (sandbox.type)`,
+    { cause },
+  );
+}
