@@ -18,6 +18,7 @@ import {
   FrameKind,
   FrameReader,
   FrameWriter,
+  MAX_LOG_LINES,
   type NodeTask,
   type ProbeOutcome,
   type ProbeTargets,
@@ -89,6 +90,7 @@ interface Assignment {
   readonly task: HostTask;
   /** When the caller gave up; the assignment stays until the host is done with it. */
   abandonedAt: number | undefined;
+  logLines: number;
 }
 
 type HostState =
@@ -156,6 +158,8 @@ export class HostProcess implements AsyncDisposable {
   #pid: number;
   #state: HostState = { kind: "starting" };
   #killReason: HostExit["reason"] | undefined;
+  /** Why its worker ended, in its own words. */
+  #fatal = "";
   #nextTaskId = 1;
   #headSince = 0;
   #headPeakBytes = 0;
@@ -186,25 +190,31 @@ export class HostProcess implements AsyncDisposable {
     const token = crypto.getRandomValues(new Uint8Array(32));
     const timeout = AbortSignal.any([signal, AbortSignal.timeout(options.startTimeoutMs)]);
     using listener = Deno.listen({ transport: "unix", path: socketPath });
+    let child: Deno.ChildProcess | undefined;
+    let stderr = Promise.resolve("");
+    let connecting: Promise<Deno.Conn> | undefined;
     try {
-      const child = spawnHost(options, socketPath);
-      const stderr = readTail(child.stderr, MAX_STDERR_LENGTH);
-      try {
-        await writeBootstrap(child, options, socketPath, token);
-        const connection = await firstOf(listener.accept(), child, timeout);
-        const host = new HostProcess(options.id, child, connection, stderr);
-        await host.#becomeReady(token, timeout);
-        return host;
-      } catch (cause) {
+      child = spawnHost(options, socketPath);
+      stderr = readTail(child.stderr, MAX_STDERR_LENGTH);
+      await writeBootstrap(child, options, socketPath, token);
+      connecting = listener.accept();
+      const connection = await firstOf(connecting, child, timeout);
+      const host = new HostProcess(options.id, child, connection, stderr);
+      await host.#becomeReady(token, timeout);
+      return host;
+    } catch (cause) {
+      connecting?.then(closeQuietly, () => {});
+      let end = "";
+      if (child !== undefined) {
         killQuietly(child);
-        const { code } = await child.status;
-        const detail = (await stderr).trim();
-        throw new ServiceError(
-          "SANDBOX_LOST",
-          `Cannot start sandbox host "${options.id}": ${messageOf(cause)}; exit code ${code}${detail && `; ${detail}`}`,
-          { cause },
-        );
+        end = `; exit code ${(await child.status).code}`;
       }
+      const detail = (await stderr).trim();
+      throw new ServiceError(
+        "SANDBOX_LOST",
+        `Cannot start sandbox host "${options.id}": ${messageOf(cause)}${end}${detail && `; ${detail}`}`,
+        { cause },
+      );
     } finally {
       await Deno.remove(socketPath).catch(() => {});
     }
@@ -248,7 +258,7 @@ export class HostProcess implements AsyncDisposable {
     if (this.#state.kind !== "serving") throw new TypeError(`Cannot run task: sandbox host is ${this.#state.kind}`);
     const id = this.#nextTaskId;
     this.#nextTaskId = id === 0xffff_ffff ? 1 : id + 1;
-    const assignment: Assignment = { id, task, abandonedAt: undefined };
+    const assignment: Assignment = { id, task, abandonedAt: undefined, logLines: 0 };
     if (this.#assignments.size === 0) this.#startHead(nowMs);
     this.#assignments.set(id, assignment);
     this.#maxOutputBytes = Math.max(this.#maxOutputBytes, task.message.maxOutputBytes);
@@ -311,7 +321,7 @@ export class HostProcess implements AsyncDisposable {
   }
 
   async #becomeReady(token: Uint8Array, signal: AbortSignal): Promise<void> {
-    const writer = new FrameWriter((bytes) => this.#connection.write(bytes), () => this.kill());
+    const writer = new FrameWriter((bytes) => this.#connection.write(bytes), () => this.#fail());
     const hello = await this.#nextStartFrame(FrameKind.Hello, signal);
     if (hello[0] !== PROTOCOL_VERSION || !equalBytes(hello.subarray(1), token)) {
       throw new ProtocolError("the process that connected is not the one that was started");
@@ -323,8 +333,7 @@ export class HostProcess implements AsyncDisposable {
     this.#restingBytes = tryResidentBytes(this.pid) ?? 0;
     this.#accountedCpuMs = tryCpuMs(this.pid) ?? 0;
     this.#state = { kind: "serving", writer };
-    void this.#receive();
-    void this.#awaitExit();
+    void this.#awaitExit(this.#receive());
   }
 
   #startFrames: Frame[] = [];
@@ -343,6 +352,7 @@ export class HostProcess implements AsyncDisposable {
 
   async #receive(): Promise<void> {
     try {
+      for (const frame of this.#startFrames.splice(0)) this.#handle(frame);
       while (true) {
         const count = await this.#connection.read(this.#reader.nextBuffer());
         if (count === null) return;
@@ -350,37 +360,63 @@ export class HostProcess implements AsyncDisposable {
       }
     } catch (error) {
       if (this.#state.kind === "serving") {
-        logger.error("Sandbox host {host} broke the protocol: {error}", { host: this.id, error: messageOf(error) });
+        logger.error("Connection to sandbox host {host} failed: {error}", { host: this.id, error: messageOf(error) });
       }
     } finally {
-      // Whoever cannot be heard any more is ended, so that its exit settles all that it owes.
-      killQuietly(this.#child);
+      this.#fail();
     }
   }
 
+  /** Ends a host that cannot be heard or trusted any more; its exit settles all that it owes. */
+  #fail(): void {
+    if (this.#state.kind !== "dead") this.#state = { kind: "dying" };
+    killQuietly(this.#child);
+  }
+
   #handle(frame: Frame): void {
+    // What a dying host still says counts for nothing: its tasks have been given up or will be.
+    if (this.#state.kind !== "serving") return;
     switch (frame.kind) {
       case FrameKind.Result:
         return this.#finish(frame);
       case FrameKind.Log:
-        return this.#assignments.get(frame.taskId)?.task.onLog(decodeLog(frame.payload));
+        return this.#log(frame);
       case FrameKind.ProbeReport:
-        return this.#probeReports.shift()?.(ProbeReport.parse(decodeJsonPayload(frame.payload)));
+        return this.#takeProbeReport(frame);
       case FrameKind.Fatal:
-        logger.error("The worker of sandbox host {host} ended: {error}", {
-          host: this.id,
-          error: new TextDecoder().decode(frame.payload.subarray(0, 1_000)),
-        });
-        return;
+        this.#fatal = new TextDecoder().decode(frame.payload.subarray(0, MAX_STDERR_LENGTH));
+        throw new ProtocolError(`its worker ended: ${this.#fatal}`);
       default:
         throw new ProtocolError(`frame of unknown kind ${frame.kind}`);
     }
   }
 
-  #finish(frame: Frame): void {
+  #log(frame: Frame): void {
     const assignment = this.#assignments.get(frame.taskId);
-    if (assignment === undefined || this.#state.kind !== "serving") return;
+    // What a task left behind may speak after its end.
+    if (assignment === undefined) return;
+    assignment.logLines++;
+    if (assignment.logLines > MAX_LOG_LINES) throw new ProtocolError(`its task logs more than ${MAX_LOG_LINES} lines`);
+    assignment.task.onLog(decodeLog(frame.payload));
+  }
+
+  #takeProbeReport(frame: Frame): void {
+    const resolve = this.#probeReports.shift();
+    const report = ProbeReport.safeParse(decodeJsonPayload(frame.payload));
+    if (resolve === undefined || !report.success) throw new ProtocolError("its probe report is malformed or unasked");
+    resolve(report.data);
+  }
+
+  #finish(frame: Frame): void {
+    const [assignment] = this.#assignments.values();
+    if (assignment?.id !== frame.taskId) {
+      throw new ProtocolError(`result of task ${frame.taskId} came where ${assignment?.id ?? "none"} was due`);
+    }
     const result = decodeResult(frame.payload);
+    const allowedBytes = result.outcome === "OK" ? assignment.task.message.maxOutputBytes : 0;
+    if (result.output.length > allowedBytes) {
+      throw new ProtocolError(`its output has ${result.output.length} bytes, allowed are ${allowedBytes}`);
+    }
     const now = performance.now();
     const runMs = result.runMicros / 1_000;
     const sampled = now - this.#headSince >= SAMPLE_TASKS_MS || now - this.#sampledAt >= SAMPLE_AGE_MS;
@@ -435,16 +471,14 @@ export class HostProcess implements AsyncDisposable {
     head.task.onEnd(end, this);
   }
 
-  async #awaitExit(): Promise<void> {
+  async #awaitExit(received: Promise<void>): Promise<void> {
     const { code } = await this.#child.status;
+    // Results that it had sent before it died are read first, or the wrong task would answer for its death.
+    await received;
     const stderr = await this.#stderr;
-    const exit: HostExit = { reason: this.#killReason ?? crashReason(stderr), exitCode: code, stderr };
+    const exit: HostExit = { reason: this.#killReason ?? crashReason(stderr + this.#fatal), exitCode: code, stderr };
     this.#state = { kind: "dead", exit };
-    try {
-      this.#connection.close();
-    } catch {
-      // The reader closed it.
-    }
+    closeQuietly(this.#connection);
     this.#loseAll(exit, true);
     this.#exited.resolve(exit);
   }
@@ -513,12 +547,24 @@ async function firstOf<T>(operation: Promise<T>, child: Deno.ChildProcess, signa
 /** Reads a stream to its end and keeps the last characters. */
 async function readTail(stream: ReadableStream<Uint8Array>, maxLength: number): Promise<string> {
   let tail = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) tail = (tail + text).slice(-maxLength);
+  try {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) tail = (tail + text).slice(-maxLength);
+  } catch (error) {
+    logger.debug("Cannot read the standard error of a sandbox host: {error}", { error: messageOf(error) });
+  }
   return tail;
 }
 
 function crashReason(stderr: string): HostExit["reason"] {
-  return /out of memory|OOM|Allocation failed|memory allocation of/i.test(stderr) ? "out_of_memory" : "crashed";
+  return /out of memory|\bOOM\b|allocation failed|memory allocation of/i.test(stderr) ? "out_of_memory" : "crashed";
+}
+
+function closeQuietly(connection: Deno.Conn): void {
+  try {
+    connection.close();
+  } catch {
+    // It is closed already.
+  }
 }
 
 function killQuietly(child: Deno.ChildProcess): void {
