@@ -70,7 +70,7 @@ export class HostPool implements AsyncDisposable {
   static async start(options: HostPoolOptions): Promise<HostPool> {
     const pool = new HostPool(options);
     try {
-      await Promise.all(pool.#slots.map((_, index) => pool.#startHost(index)));
+      await Promise.all(pool.#slots.map((_, index) => pool.#track(pool.#startHost(index))));
     } catch (error) {
       await pool[Symbol.asyncDispose]();
       throw error;
@@ -191,6 +191,11 @@ export class HostPool implements AsyncDisposable {
   async #startHost(index: number): Promise<void> {
     const id = `node-${this.#nextHost++}`;
     const host = await HostProcess.start({ ...this.#options, id }, { signal: this.#closing.signal });
+    if (this.#closing.signal.aborted) {
+      // It became ready in the very moment in which the others were killed.
+      await host[Symbol.asyncDispose]();
+      throw this.#closing.signal.reason;
+    }
     this.#nodes = host.nodes;
     this.#backlogMs.set(host, 0);
     const since = performance.now();
@@ -215,8 +220,14 @@ export class HostPool implements AsyncDisposable {
   }
 
   #replace(index: number, delayMs: number): void {
-    const start = this.#delayedStart(index, delayMs).finally(() => this.#starts.delete(start));
-    this.#starts.add(start);
+    void this.#track(this.#delayedStart(index, delayMs));
+  }
+
+  /** Remembers a start until it has ended, so that closing can wait for it. */
+  #track(start: Promise<void>): Promise<void> {
+    const tracked = start.finally(() => this.#starts.delete(tracked));
+    this.#starts.add(tracked);
+    return tracked;
   }
 
   async #delayedStart(index: number, delayMs: number): Promise<void> {
@@ -246,11 +257,13 @@ export class HostPool implements AsyncDisposable {
 /** Waits, or less when the signal aborts. */
 async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, delayMs);
-  signal.addEventListener("abort", () => resolve(), { once: true });
+  const wake = () => resolve();
+  const timer = setTimeout(wake, delayMs);
+  signal.addEventListener("abort", wake);
   try {
     await promise;
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener("abort", wake);
   }
 }
