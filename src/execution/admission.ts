@@ -35,6 +35,7 @@ export class AdmissionQueue implements Disposable {
   /** Those whose sandbox died before it came to them: admitted already, and next. */
   readonly #returned = new Set<Waiter>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #disposed = false;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -49,10 +50,11 @@ export class AdmissionQueue implements Disposable {
    * Queues a waiter behind the others.
    *
    * @returns a function that takes it out again
-   * @throws {ServiceError} `QUEUE_FULL` when as many wait as may
+   * @throws {ServiceError} `QUEUE_FULL` when as many wait as may, `DRAINING` when the service has stopped
    */
   enter(waiter: Waiter): () => void {
     const { queueLimit } = this.#options;
+    if (this.#disposed) throw new ServiceError("DRAINING", "Cannot admit execution: the service is shutting down");
     if (this.#places.size >= queueLimit) {
       throw new ServiceError(
         "QUEUE_FULL",
@@ -71,10 +73,13 @@ export class AdmissionQueue implements Disposable {
   }
 
   /**
-   * Queues a waiter that was admitted before, ahead of all that were not; never sheds it.
+   * Queues a waiter that was admitted before, ahead of all that were not; sheds it when the service stops only.
+   *
    * @returns a function that takes it out again
+   * @throws {ServiceError} `DRAINING` when the service has stopped
    */
   reenter(waiter: Waiter): () => void {
+    if (this.#disposed) throw new ServiceError("DRAINING", "Cannot run execution: the service is shutting down");
     this.#returned.add(waiter);
     return () => {
       this.#returned.delete(waiter);
@@ -95,6 +100,7 @@ export class AdmissionQueue implements Disposable {
 
   /** Sheds all that still wait. */
   [Symbol.dispose](): void {
+    this.#disposed = true;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const waiters = [...this.#returned, ...Array.from(this.#places, ({ waiter }) => waiter)];

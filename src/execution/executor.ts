@@ -210,7 +210,7 @@ const STOP_STATUS = {
 type RunState =
   | { readonly kind: "new" }
   | { readonly kind: "queued"; readonly leave: () => void }
-  | { readonly kind: "placed"; readonly abandon: () => void }
+  | { readonly kind: "placed"; readonly abandon: () => void; readonly since: number }
   | { readonly kind: "ended" };
 
 /** How an execution ended, before it is put into the contract's words. */
@@ -294,7 +294,7 @@ class NodeRun {
       onLog: (log) => this.#log(log),
     }, nodeType);
     if (abandon === undefined) return false;
-    this.#state = { kind: "placed", abandon };
+    this.#state = { kind: "placed", abandon, since: performance.now() };
     return true;
   }
 
@@ -364,12 +364,21 @@ class NodeRun {
         exitCode: exit.exitCode,
       });
     }
-    if (!this.#tryPlace()) this.#state = { kind: "queued", leave: this.#queue.reenter(this.#waiter) };
+    if (this.#tryPlace()) return;
+    try {
+      this.#state = { kind: "queued", leave: this.#queue.reenter(this.#waiter) };
+    } catch (error) {
+      this.#leave();
+      this.report.reject(error);
+    }
   }
 
   #cancel(): void {
     if (this.#state.kind === "queued") this.#state.leave();
-    if (this.#state.kind === "placed") this.#state.abandon();
+    if (this.#state.kind === "placed") {
+      this.#state.abandon();
+      this.durationMs = performance.now() - this.#state.since;
+    }
     this.#end({
       status: ExecutionStatus.CANCELLED,
       errorMessage: "Node execution cancelled: the caller went away",
