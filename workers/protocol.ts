@@ -9,6 +9,9 @@
  * @module
  */
 
+/** The most that UTF-8 needs for one UTF-16 unit. */
+const UTF8_BYTES_PER_UNIT = 3;
+
 /** Both sides are the same program; a host of another build is refused by this number. */
 export const PROTOCOL_VERSION = 1;
 
@@ -68,6 +71,16 @@ export interface NodeTask {
   readonly memoryLimitBytes: number;
   readonly maxOutputBytes: number;
   readonly input: Uint8Array;
+}
+
+/** Bytes that a task's frame may have besides its input. */
+export const MAX_TASK_TEXT_BYTES = 1024 * 1024;
+
+/** The most bytes that a task's frame can have besides its input. */
+export function taskTextBytes({ nodeType, format, config }: Pick<NodeTask, "nodeType" | "format" | "config">): number {
+  let characters = nodeType.length + format.length;
+  for (const [key, value] of config) characters += key.length + value.length;
+  return 64 + 8 * config.size + UTF8_BYTES_PER_UNIT * characters;
 }
 
 /** How a task ended, as the worker says; the index is the number on the wire. */
@@ -139,9 +152,6 @@ export interface ProbeOutcome {
 
 const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
-
-/** The most that UTF-8 needs for one UTF-16 unit. */
-const UTF8_BYTES_PER_UNIT = 3;
 
 /** Writes little-endian fields into one growing buffer. */
 class ByteWriter {

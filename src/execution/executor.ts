@@ -5,7 +5,7 @@
 
 import { ExecutionStatus } from "../../protos/generated/types.ts";
 import type { ExecutionMetrics, ExecutionOptions } from "../../protos/generated/types.ts";
-import type { TaskLog, TaskOutcome } from "../../workers/protocol.ts";
+import { MAX_TASK_TEXT_BYTES, type TaskLog, type TaskOutcome, taskTextBytes } from "../../workers/protocol.ts";
 import type { ExecutionSectionOptions, PolicyOptions } from "../config/schema.ts";
 import { ServiceError } from "../errors.ts";
 import { taskLogger } from "../logging/mod.ts";
@@ -139,7 +139,12 @@ export class Executor implements AsyncDisposable {
       policy: this.#options.policy,
     });
     const run = new NodeRun(`${this.#idPrefix}-${this.#nextId++}`, request, limits, this.#pool, this.#queue);
-    if (request.input.length > this.#maxInputBytes) {
+    const textBytes = taskTextBytes(request);
+    if (textBytes > MAX_TASK_TEXT_BYTES) {
+      run.refuse(
+        `Cannot run task: its node type, format and config may need ${textBytes} bytes, allowed are ${MAX_TASK_TEXT_BYTES}`,
+      );
+    } else if (request.input.length > this.#maxInputBytes) {
       run.refuse(
         `Cannot run task: its input has ${request.input.length} bytes, execution.maxInputMb allows ${this.#maxInputBytes}`,
       );

@@ -19,6 +19,7 @@ import {
   FrameReader,
   FrameWriter,
   MAX_LOG_LINES,
+  MAX_TASK_TEXT_BYTES,
   type NodeTask,
   type ProbeOutcome,
   type ProbeTargets,
@@ -286,7 +287,7 @@ export class HostProcess implements AsyncDisposable {
     } else {
       const resident = tryResidentBytes(this.pid);
       if (resident === undefined) return;
-      const used = Math.max(0, resident - this.#restingBytes);
+      const used = Math.max(0, resident - this.#restingBytes - this.#waitingInputBytes());
       this.#headPeakBytes = Math.max(this.#headPeakBytes, used);
       if (used > head.task.message.memoryLimitBytes) this.#stopHead(head, "memory", nowMs);
     }
@@ -438,11 +439,17 @@ export class HostProcess implements AsyncDisposable {
     const resident = tryResidentBytes(this.pid) ?? this.#restingBytes;
     const used = {
       cpuMs: Math.max(0, cpuMs - this.#accountedCpuMs),
-      memoryPeakBytes: Math.max(this.#headPeakBytes, resident - this.#restingBytes, 0),
+      memoryPeakBytes: Math.max(this.#headPeakBytes, resident - this.#restingBytes - this.#waitingInputBytes(), 0),
     };
     this.#accountedCpuMs = cpuMs;
     this.#restingBytes = resident;
     return used;
+  }
+
+  /** Inputs of tasks behind the running one: they may lie in the host's memory, and are none of its doing. */
+  #waitingInputBytes(): number {
+    const [head, ...waiting] = this.#assignments.values();
+    return head === undefined ? 0 : waiting.reduce((sum, { task }) => sum + task.message.input.length, 0);
   }
 
   #startHead(nowMs: number): void {
@@ -528,7 +535,7 @@ async function writeBootstrap(
     token: token.toHex(),
     workerUrl: SANDBOX_CODE.worker.href,
     probeWorkerUrl: SANDBOX_CODE.probeWorker.href,
-    maxFrameBytes: options.maxInputBytes + CONTROL_FRAME_BYTES,
+    maxFrameBytes: options.maxInputBytes + MAX_TASK_TEXT_BYTES,
   };
   const stdin = child.stdin.getWriter();
   await stdin.write(new TextEncoder().encode(JSON.stringify(bootstrap)));
