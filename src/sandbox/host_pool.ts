@@ -125,7 +125,8 @@ export class HostPool implements AsyncDisposable {
           from,
           from.taskCount === 0 ? 0 : Math.max(0, (this.#backlogMs.get(from) ?? 0) - estimateMs),
         );
-        if (end.kind === "result") this.#learn(kind, end.result.runMicros / 1_000);
+        // A failure ends early, and a kind that does not exist must not take the place of one that does.
+        if (end.kind === "result" && end.result.outcome === "OK") this.#learn(kind, end.result.runMicros / 1_000);
         task.onEnd(end, from);
         this.#recycleIfGrown(from);
         if (from.isServing) this.#options.onCapacity();
