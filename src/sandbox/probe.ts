@@ -10,6 +10,8 @@ import type { HostProcess } from "./host_process.ts";
 /** Set in the server's environment while the probe runs; a sandbox that can read it leaks. */
 const CANARY_VARIABLE = "REXEC_PROBE_CANARY";
 const PROBE_TIMEOUT_MS = 10_000;
+/** Where the operations are tried; silence proves nothing. */
+const PROBED_PLACES: readonly ProbeOutcome["place"][] = ["host", "worker", "task"];
 
 /**
  * Probes a sandbox with real targets: a file, a module, a folder, a listener on loopback, an environment variable.
@@ -39,6 +41,9 @@ export async function probeSandbox(host: HostProcess, runtimeDirectory: string):
     const leaks = outcomes.filter(({ leaked }) => leaked).map(({ place, attempt, detail }) =>
       `${place}: ${attempt} (${detail})`
     );
+    for (const place of PROBED_PLACES) {
+      if (!outcomes.some((outcome) => outcome.place === place)) leaks.push(`${place}: nothing was tried`);
+    }
     const visits = visitors.count;
     if (visits > 0) leaks.push(`the loopback listener was reached ${visits} times`);
     if (leaks.length > 0) {
