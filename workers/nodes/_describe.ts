@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { parseLiteral } from "../codecs/literal.ts";
 import { pythonFloat } from "../codecs/python_float.ts";
 import type { NodeCategory, NodeDefinition } from "./node.ts";

@@ -8,6 +8,7 @@ import buffer from "./buffer.ts";
 import calculator from "./calculator.ts";
 import dataTransform from "./data_transform.ts";
 import extractAudioData from "./extract_audio_data.ts";
+import formatConverter from "./format_converter.ts";
 import passThrough from "./pass_through.ts";
 import statefulCounter from "./stateful_counter.ts";
 import textProcessor from "./text_processor.ts";
@@ -25,6 +26,7 @@ export const DEFINITIONS: readonly (NodeDefinition | readonly NodeDefinition[])[
   calculator,
   dataTransform,
   extractAudioData,
+  formatConverter,
   passThrough,
   statefulCounter,
   textProcessor,

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { NDArray, type Value } from "../values.ts";
 import { contiguousBytes, readNumbers, toArray, tryArray } from "./arrays.ts";
 

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { DType, DTYPES, NDArray, Tuple, type Value } from "../values.ts";
 import { readNumbers, reshaped } from "./arrays.ts";
 import { type Audio, NOT_AUDIO, tryAudio } from "./_audio.ts";

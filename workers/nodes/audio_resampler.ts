@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { NDArray, Tuple, type Value } from "../values.ts";
 import { toArray } from "./arrays.ts";
 import { type Audio, MAX_SAMPLE_RATE, NOT_AUDIO, toChannels, tryAudio } from "./_audio.ts";

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { Tuple, type Value } from "../values.ts";
 import { reshaped } from "./arrays.ts";
 import { type Audio, MAX_SAMPLE_RATE, NOT_AUDIO, toChannels, toPair, tryAudio } from "./_audio.ts";

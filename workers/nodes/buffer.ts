@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import type { Value } from "../values.ts";
 import { defineNode, type Node } from "./node.ts";
 

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { elementReader } from "../codecs/json_elements.ts";
 import { pythonTypeName } from "../codecs/type_name.ts";
 import { type Dict, NDArray, NumpyScalar, Tuple, type Value } from "../values.ts";

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { pythonTypeName } from "../codecs/type_name.ts";
 import { Tuple, type Value } from "../values.ts";
 import { Scope } from "./_expression/scope.ts";

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { pythonTypeName } from "../codecs/type_name.ts";
 import { type Dict, FrozenSet, Tuple, type Value } from "../values.ts";
 import { pythonStr } from "./_python/repr.ts";

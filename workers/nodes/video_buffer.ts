@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import type { Value } from "../values.ts";
 import { toArray } from "./arrays.ts";
 import { requireMemory } from "./_memory.ts";

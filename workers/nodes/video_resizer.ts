@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { METHODS, resizeFrame } from "./_frame_resize.ts";
 import { fromFrame, NOT_A_FRAME, parseResolution, Resolution, tryFrame } from "./_video.ts";
 import { defineNode } from "./node.ts";

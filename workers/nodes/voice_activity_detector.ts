@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { Tuple, type Value } from "../values.ts";
 import { readNumbers } from "./arrays.ts";
 import { type Audio, NOT_AUDIO, tryAudio } from "./_audio.ts";

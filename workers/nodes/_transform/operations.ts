@@ -3,7 +3,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 
 const FIELD_NAMES = z.array(z.string()).min(1);
 
