@@ -106,7 +106,8 @@ export class RemoteExecutionClient implements Disposable {
    *
    * @param input A value of JavaScript (see `toValue`), or `encoded(bytes)` in the call's format
    * @throws {ExecutionError} when the execution ended with another status than SUCCESS
-   * @throws {TypeError | TaskError} for an input that cannot be encoded
+   * @throws {PayloadError} for an input that cannot be encoded
+   * @throws {TypeError} for parameters that cannot be written
    */
   async executeNode(nodeType: string, input: Input, options: ExecuteNodeOptions = {}): Promise<ExecutionResult> {
     const { format = "pickle", config = {}, idempotent = true } = options;

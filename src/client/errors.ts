@@ -70,6 +70,16 @@ export class RpcError extends Error {
   }
 }
 
+/** An input that cannot be encoded, or an output that cannot be decoded, in the call's format. */
+export class PayloadError extends Error {
+  override readonly name = "PayloadError";
+
+  constructor(readonly direction: "input" | "output", cause: unknown) {
+    const verb = direction === "input" ? "encode input" : "decode output";
+    super(`Cannot ${verb}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
+}
+
 /** Whether something that was thrown is an error of grpc-js. */
 export function isGrpcError(thrown: unknown): thrown is GrpcError {
   return thrown instanceof Error && "code" in thrown && typeof thrown.code === "number" && "details" in thrown;

@@ -10,7 +10,7 @@ export {
   RemoteExecutionClient,
   type StreamNodeInit,
 } from "./client.ts";
-export { ExecutionError, RpcError } from "./errors.ts";
+export { ExecutionError, PayloadError, RpcError } from "./errors.ts";
 export { ClientOptions, normalizeAddress, RetryOptions, TlsOptions } from "./options.ts";
 export { type ConfigValue, ExecutionResult, Output } from "./payload.ts";
 export {

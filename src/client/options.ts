@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { type ChannelCredentials, type ChannelOptions, credentials } from "@grpc/grpc-js";
 import { z } from "zod";
 
-const Pem = z.union([z.string(), z.instanceof(Uint8Array)]);
+const Pem = z.union([z.string(), z.custom<Uint8Array>((value) => value instanceof Uint8Array)]);
 
 /** How a connection is encrypted; all files as PEM. */
 export const TlsOptions = z.strictObject({

@@ -6,6 +6,7 @@
 import { codecFor, type CodecLimits, type Format } from "../../workers/codecs/mod.ts";
 import type { Value } from "../../workers/values.ts";
 import type { ExecutionMetrics } from "../../protos/generated/types.ts";
+import { PayloadError } from "./errors.ts";
 import { Encoded, type Input, toValue } from "./values.ts";
 
 /** What a node's parameter may be given as. Strings travel as they are, so that the service reads `"1"` as `1`. */
@@ -15,24 +16,27 @@ export type ConfigValue = string | number | bigint | boolean | null | readonly C
 
 /** An output: its bytes, and on demand the value that they stand for. */
 export class Output {
+  /** The output as it came, encoded in `format`. */
+  readonly bytes: Uint8Array;
   #value: Value | undefined;
   readonly #limits: CodecLimits;
 
-  constructor(
-    /** The output as it came, encoded in `format`. */
-    readonly bytes: Uint8Array,
-    readonly format: Format,
-    limits: CodecLimits,
-  ) {
+  constructor(bytes: Uint8Array, readonly format: Format, limits: CodecLimits) {
+    // grpc-js hands out Buffers, whose slice() and toString() are not those of a Uint8Array.
+    this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#limits = limits;
   }
 
   /**
    * The output decoded, see `workers/values.ts` for the model; `fromValue` makes it plain. Decoded once, when asked.
-   * @throws {TaskError} for bytes that are not of the format
+   * @throws {PayloadError} for bytes that are not of the format
    */
   get value(): Value {
-    return this.#value ??= codecFor(this.format).decode(this.bytes, this.#limits);
+    try {
+      return this.#value ??= codecFor(this.format).decode(this.bytes, this.#limits);
+    } catch (cause) {
+      throw new PayloadError("output", cause);
+    }
   }
 }
 
@@ -51,11 +55,15 @@ export class ExecutionResult extends Output {
 
 /**
  * An input as bytes.
- * @throws {TypeError} for a value that cannot be sent
- * @throws {TaskError} for a value that the format cannot express
+ * @throws {PayloadError} for a value that cannot be sent, or that the format cannot express
  */
 export function encodeInput(input: Input, format: Format, limits: CodecLimits): Uint8Array {
-  return input instanceof Encoded ? input.bytes : codecFor(format).encode(toValue(input), limits);
+  if (input instanceof Encoded) return input.bytes;
+  try {
+    return codecFor(format).encode(toValue(input), limits);
+  } catch (cause) {
+    throw new PayloadError("input", cause);
+  }
 }
 
 /**

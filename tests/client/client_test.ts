@@ -35,6 +35,7 @@ for (const format of ["json", "pickle"] as const) {
       assert.deepEqual(value, new Map([["a", [1n, 1, "x", null]]]));
       assert.deepEqual(fromValue(value), { a: [1, 1, "x", null] });
       assert.ok(bytes.length > 0);
+      assert.equal(bytes.constructor, Uint8Array);
     });
   });
 }
@@ -235,4 +236,15 @@ Deno.test("RemoteExecutionClient refuses options and addresses that make no sens
   assert.throws(() => new RemoteExecutionClient("localhost:50051", { retry: { maxAttempts: 0 } }), /maxAttempts/);
   assert.throws(() => new RemoteExecutionClient("localhost:50051", { tls: { clientKey: "x" } }), /go together/);
   assert.throws(() => new RemoteExecutionClient("local host"), RangeError);
+});
+
+Deno.test("RemoteExecutionClient.executeNode() rejects with PayloadError for what cannot be encoded or decoded", async () => {
+  const executeNode = () => ({ status: ExecutionStatus.SUCCESS, outputData: new TextEncoder().encode("{") });
+  await withFake({ executeNode }, async (client, { calls }) => {
+    const input = client.executeNode("Any", Uint8Array.of(1), { format: "json" });
+    await assert.rejects(input, { name: "PayloadError", direction: "input", message: /^Cannot encode input: / });
+    assert.equal(calls.length, 0);
+    const result = await client.executeNode("Any", 1, { format: "json" });
+    assert.throws(() => result.value, { name: "PayloadError", direction: "output" });
+  });
 });

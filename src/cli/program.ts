@@ -1,0 +1,138 @@
+/**
+ * The command line as a function: arguments in, exit code out.
+ * @module
+ */
+
+import { Command, CommanderError, Option } from "commander";
+import { status as GrpcStatus } from "@grpc/grpc-js";
+import { ExecutionStatus } from "../../protos/generated/types.ts";
+import { ExecutionError, RpcError } from "../client/mod.ts";
+import { messageOf } from "../errors.ts";
+import { SERVICE_VERSION } from "../version.ts";
+import { addCall } from "./commands/call.ts";
+import { addConfig } from "./commands/config.ts";
+import { addNodes } from "./commands/nodes.ts";
+import { addServe } from "./commands/serve.ts";
+import { addStatus } from "./commands/status.ts";
+import { OutputError, UsageError } from "./errors.ts";
+import { EXIT, EXIT_CODE_HELP, type ExitCode, toExitCode } from "./exit_code.ts";
+import { type GlobalOptions, Session } from "./session.ts";
+import { printable, styleFor, type Terminal } from "./terminal.ts";
+
+const EXAMPLES = `
+Examples:
+  rexec serve                                 run the service here
+  rexec nodes                                 what it can do
+  rexec call AudioTransform --input in.wav --output out.wav
+  rexec call --help                           more of a command`;
+
+/**
+ * Runs one command line. Nothing is thrown: what went wrong is printed to standard error.
+ * @param args Without the program's name
+ */
+export async function run(args: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<ExitCode> {
+  // What commander prints is written after it, since its own way to write is synchronous.
+  const written: Promise<void>[] = [];
+  const program = build(terminal, signal, written);
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return EXIT.OK;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;
+    if (error instanceof Deno.errors.BrokenPipe) return EXIT.OK; // `rexec nodes | head -1`
+    const code = signal.aborted && error === signal.reason ? EXIT.INTERRUPTED : toExitCode(error);
+    await report(error, code, { terminal, options: program.opts<GlobalOptions>() });
+    return code;
+  } finally {
+    await Promise.all(written);
+  }
+}
+
+function build(terminal: Terminal, signal: AbortSignal, written: Promise<void>[]): Command {
+  const { env } = terminal;
+  const program = new Command("rexec")
+    .description("Run media and data nodes on a Remote Execution Service, or be one.")
+    .version(SERVICE_VERSION)
+    .addOption(
+      new Option("--address <address>", "where the service is: host:port or unix:path (env: REXEC_ADDRESS)")
+        .default(env["REXEC_ADDRESS"] || "localhost:50051"),
+    )
+    // Its default is not shown: it is a secret.
+    .option("--token <token>", "bearer token (env: REXEC_TOKEN, which keeps it out of the process list)")
+    .option("--tls", "encrypt, trusting the system's authorities")
+    .option("--tls-ca <file>", "encrypt, trusting this authority (PEM)")
+    .option("--json", "print JSON, errors too")
+    .option("--quiet", "print results and errors only")
+    .option("--verbose", "print more: stack traces, metrics")
+    .option("--no-color", "no colours; NO_COLOR does the same")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void written.push(terminal.writeOut(text)),
+      writeErr: (text) => void written.push(terminal.writeError(text)),
+      getOutHelpWidth: () => 100,
+      getErrHelpWidth: () => 100,
+    })
+    .showHelpAfterError("(rexec --help tells more)")
+    .addHelpText("after", EXAMPLES + "\n" + EXIT_CODE_HELP);
+  const start = (command: Command) => {
+    const options = command.optsWithGlobals<GlobalOptions>();
+    const token = options.token ?? env["REXEC_TOKEN"];
+    return new Session({ ...options, ...(token ? { token } : {}) }, terminal, signal);
+  };
+  for (const add of [addServe, addNodes, addStatus, addCall, addConfig]) add(program, start);
+  return program;
+}
+
+async function report(
+  error: unknown,
+  exitCode: ExitCode,
+  { terminal, options }: { terminal: Terminal; options: GlobalOptions },
+): Promise<void> {
+  const hint = hintFor(error, options);
+  if (options.json) {
+    const name = error instanceof ExecutionError
+      ? error.statusName
+      : error instanceof RpcError
+      ? error.codeName
+      : undefined;
+    const traceback = error instanceof ExecutionError ? error.traceback || undefined : undefined;
+    const record = { error: { message: messageOf(error), status: name, hint, traceback, exitCode } };
+    return await terminal.writeError(`${JSON.stringify(record)}\n`);
+  }
+  const { red, dim } = styleFor(terminal.stderrIsTerminal, { env: terminal.env, color: options.color });
+  const status = error instanceof ExecutionError ? ` (${error.statusName})` : "";
+  const lines = [`${red("Error")}${status}: ${printable(messageOf(error))}`];
+  if (hint !== undefined) lines.push(hint);
+  if (options.verbose) {
+    if (error instanceof ExecutionError && error.traceback !== "") lines.push(dim(printable(error.traceback)));
+    lines.push(dim(Deno.inspect(error, { colors: false })));
+  }
+  await terminal.writeError(`${lines.join("\n")}\n`);
+}
+
+/** What to do about it. */
+function hintFor(error: unknown, { address, verbose }: GlobalOptions): string | undefined {
+  if (error instanceof UsageError || error instanceof OutputError) return error.hint;
+  if (error instanceof RpcError) {
+    switch (error.code) {
+      case GrpcStatus.UNAVAILABLE:
+        return `Is the service running at ${address}? Start it with: rexec serve. Elsewhere: --address or REXEC_ADDRESS`;
+      case GrpcStatus.UNAUTHENTICATED:
+        return "Give a token with REXEC_TOKEN or --token";
+      case GrpcStatus.DEADLINE_EXCEEDED:
+        return "Give it more time with --timeout";
+      case GrpcStatus.RESOURCE_EXHAUSTED:
+        return "Try again later, or with a smaller input";
+      default:
+        return undefined;
+    }
+  }
+  if (error instanceof ExecutionError) {
+    if (error.status === ExecutionStatus.TIMEOUT) return "Give it more time with --timeout";
+    if (error.status === ExecutionStatus.ERROR && error.traceback !== "" && !verbose) {
+      return "--verbose shows the traceback";
+    }
+    return undefined;
+  }
+  return toExitCode(error) === EXIT.INTERNAL && !verbose ? "--verbose shows where it comes from" : undefined;
+}
