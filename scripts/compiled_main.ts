@@ -1,0 +1,26 @@
+/**
+ * Entry of the compiled program: a sandbox host where the server asks for one, else the command line of
+ * `src/cli/main.ts`. A host loads nothing of the server: it is told apart before anything else is imported.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { HOST_ROLE, SANDBOX_CODE } from "../src/sandbox/code.ts";
+
+if (Deno.args[0] === HOST_ROLE) {
+  await import(SANDBOX_CODE.host.href);
+} else {
+  const [{ run }, { realTerminal }] = await Promise.all([
+    import("../src/cli/program.ts"),
+    import("../src/cli/terminal.ts"),
+  ]);
+  const interrupted = new AbortController();
+  const onInterrupt = () => interrupted.abort(new DOMException("Interrupted", "AbortError"));
+  Deno.addSignalListener("SIGINT", onInterrupt);
+  try {
+    process.exitCode = await run(Deno.args, realTerminal(), interrupted.signal);
+  } finally {
+    Deno.removeSignalListener("SIGINT", onInterrupt);
+  }
+}
