@@ -24,14 +24,18 @@ const FLOAT: ScalarTag = {
   stringify: ({ value }) => floatText(Number(value)),
 };
 
-/** Texts that mean something else to YAML 1.1, which the library does not know of. */
+/** Texts that mean something else to YAML 1.1, which the library does not know of; its line breaks among them. */
 const RESERVED_TEXT: ScalarTag = {
   tag: "tag:yaml.org,2002:str",
   default: true,
-  identify: (value) => value === "=" || value === "<<",
+  identify: (value) => typeof value === "string" && /^(?:=|<<)$|[\x85\u2028\u2029\ufeff]/.test(value),
   test: /^$/,
   resolve: (text) => text,
-  stringify: ({ value }) => JSON.stringify(value),
+  stringify: ({ value }) =>
+    JSON.stringify(value).replace(
+      /[\x85\u2028\u2029\ufeff]/g,
+      (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    ),
 };
 
 export const yaml: Format = {
