@@ -4,9 +4,11 @@
  */
 
 import { benchExecuteNode } from "./execute_node.ts";
+import { benchMemory } from "./memory.ts";
 
 const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
   execute_node: benchExecuteNode,
+  memory: benchMemory,
 };
 
 if (import.meta.main) {
