@@ -59,7 +59,7 @@ export async function compileArguments({ target, output }: CompileOptions): Prom
  * in `dist/sandbox/`. From sources a host gets that map by a flag, which a compiled program cannot take.
  */
 export async function writeCompileConfig(): Promise<void> {
-  const { imports, unstable, nodeModulesDir, compilerOptions } = await readJson("deno.json");
+  const { imports, unstable, nodeModulesDir, allowScripts, compilerOptions } = await readJson("deno.json");
   const denied = (await readJson("dist/sandbox/deno.json"))["imports"];
   const inSandbox = Object.entries(denied as Record<string, string>).map(([specifier, module]) =>
     [specifier, module.replace("./", "./sandbox/")] as const
@@ -69,6 +69,7 @@ export async function writeCompileConfig(): Promise<void> {
     scopes: { "./sandbox/": Object.fromEntries(inSandbox) },
     unstable,
     nodeModulesDir,
+    allowScripts,
     compilerOptions,
     lock: { path: "../deno.lock" },
   };
