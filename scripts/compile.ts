@@ -19,8 +19,11 @@ const ROOT = new URL("../", import.meta.url);
 const ENTRYPOINT = "scripts/compiled_main.ts";
 const CONFIG = "dist/compile.json";
 
-/** What a sandbox host runs and reads. It starts these by their URL, which no compiler sees. */
-const SANDBOX_FILES = ["host.js", "worker.js", "probe_worker.js", "denied.js", "deno.json"];
+/**
+ * What a sandbox host runs and reads. It starts the modules by their URL, which no compiler sees, so each is named; the
+ * folder brings what is no module.
+ */
+const SANDBOX_CODE = ["", "host.js", "worker.js", "probe_worker.js", "denied.js"].map((name) => `dist/sandbox/${name}`);
 
 /**
  * Parts of packages that are not embedded. `deno compile` parses every file of a package as JavaScript; a list of a
@@ -47,7 +50,7 @@ export async function compileArguments({ target, output }: CompileOptions): Prom
     `--config=${CONFIG}`,
     "--exclude-unused-npm",
     ...(await excludedFolders()).map((folder) => `--exclude=${folder}`),
-    ...SANDBOX_FILES.map((name) => `--include=dist/sandbox/${name}`),
+    ...SANDBOX_CODE.map((path) => `--include=${path}`),
     ...(target === undefined ? [] : [`--target=${target}`]),
     `--output=${output}`,
     ENTRYPOINT,

@@ -5,7 +5,6 @@ import { compileArguments, writeCompileConfig } from "../../scripts/compile.ts";
 const ROOT = new URL("../../", import.meta.url);
 /** Stands in for Deno's base binary, which has to be some program in the platform's format. */
 const STAND_IN = "/bin/true";
-const SANDBOX_FILES = ["host.js", "worker.js", "probe_worker.js", "denied.js", "deno.json"];
 
 interface Built {
   readonly listing: string;
@@ -26,6 +25,16 @@ async function build(directory: string): Promise<Built> {
   return { listing, binary: await Deno.readFile(output) };
 }
 
+/** Every file that the sandbox consists of, by its path in `dist/sandbox/`. */
+async function sandboxFiles(folder = ""): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(new URL(`dist/sandbox/${folder}`, ROOT))) {
+    if (isDirectory) files.push(...await sandboxFiles(`${folder}${name}/`));
+    else files.push(`${folder}${name}`);
+  }
+  return files.sort();
+}
+
 Deno.test({
   name: "compileArguments() embed the program and every file that a sandbox host starts",
   // The format of the stand-in is Linux's.
@@ -36,7 +45,7 @@ Deno.test({
       const { listing, binary } = await build(directory);
       // Bytes as characters, so that one text can be looked for in the other.
       const haystack = new TextDecoder("latin1").decode(binary);
-      for (const name of SANDBOX_FILES) {
+      for (const name of await sandboxFiles()) {
         await t.step(`dist/sandbox/${name} is inside, byte for byte`, async () => {
           const bytes = await Deno.readFile(new URL(`dist/sandbox/${name}`, ROOT));
           assert.ok(haystack.includes(new TextDecoder("latin1").decode(bytes)));
