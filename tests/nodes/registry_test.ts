@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { withReference } from "../../scripts/gen_node_docs.ts";
 import { generateRegistry } from "../../scripts/gen_nodes.ts";
 import { TaskError } from "../../workers/task_error.ts";
 import { parseConfig } from "../../workers/nodes/_config.ts";
@@ -70,6 +71,11 @@ Deno.test("describeNodes() describes parameters as Python's users know them", ()
     required: false,
     defaultValue: "fail",
   });
+  assert.deepEqual(found.get("VoiceActivityDetector.energy_threshold"), {
+    type: "float",
+    required: false,
+    defaultValue: "0.02",
+  });
   assert.deepEqual(found.get("VoiceActivityDetector.filter_mode"), {
     type: "bool",
     required: false,
@@ -97,4 +103,9 @@ Deno.test("describeNodes() has a text for every node and parameter", () => {
     assert.notEqual(description, "", nodeType);
     for (const parameter of parameters) assert.notEqual(parameter.description, "", `${nodeType}.${parameter.name}`);
   }
+});
+
+Deno.test("docs/nodes.md has the reference that the definitions make", async () => {
+  const document = await Deno.readTextFile(new URL("../../docs/nodes.md", import.meta.url));
+  assert.equal(document, withReference(document, describeNodes()));
 });
