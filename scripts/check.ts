@@ -17,8 +17,8 @@ export const CHECKS: readonly Step[] = [
   denoStep("lint", ["lint"]),
   denoStep("no paths of one machine", ["run", "--allow-read", "scripts/check_paths.ts"]),
   denoStep("node registry is current", ["run", "-A", "scripts/gen_nodes.ts", "--check"]),
+  denoStep("node reference is current", ["run", "-A", "scripts/gen_node_docs.ts", "--check"]),
   denoStep("configuration reference is current", ["run", "-A", "scripts/gen_config_docs.ts", "--check"]),
-  denoStep("embedded wasm is current", ["run", "-A", "scripts/embed_wasm.ts", "--check"]),
   denoStep("stubs of protos/ are current", ["run", "-A", "scripts/gen_protos.ts", "--check"]),
   denoStep("types", ["check", "."]),
 ];
