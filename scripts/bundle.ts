@@ -1,6 +1,7 @@
 /**
  * Bundles `workers/` into `dist/sandbox/`, the one folder that a sandbox host may read: single files, so that a host
- * starts fast and needs neither a package cache nor the sources.
+ * starts fast and needs neither a package cache nor the sources. What its worker seldom needs lies beside them, in
+ * `assets/`.
  *
  * Usage: `deno task bundle`
  *
@@ -8,9 +9,11 @@
  */
 
 import { builtinModules } from "node:module";
+import { assetFiles } from "./assets.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const OUTPUT = new URL("dist/sandbox/", ROOT);
+const ASSETS = new URL("assets/", OUTPUT);
 const ENTRYPOINTS = ["host", "worker", "probe_worker"];
 
 /** Stands in for every module that sandboxed code must not load. */
@@ -18,9 +21,9 @@ const DENIED_MODULE = `throw new Error("Cannot import module: this sandbox does 
 
 if (import.meta.main) await bundle();
 
-/** Writes the bundles and the import map beside them. @throws when the sources do not bundle */
+/** Writes the bundles, the import map and the assets beside them. @throws when the sources do not bundle */
 async function bundle(): Promise<void> {
-  await Deno.mkdir(OUTPUT, { recursive: true });
+  await Deno.mkdir(ASSETS, { recursive: true });
   for (const name of ENTRYPOINTS) {
     const result = await Deno.bundle({
       entrypoints: [new URL(`workers/${name}.ts`, ROOT).pathname],
@@ -38,6 +41,7 @@ async function bundle(): Promise<void> {
   const encoder = new TextEncoder();
   await writeIfChanged(new URL("denied.js", OUTPUT), encoder.encode(DENIED_MODULE));
   await writeIfChanged(new URL("deno.json", OUTPUT), encoder.encode(JSON.stringify({ imports: deniedImports() })));
+  for (const [name, contents] of await assetFiles()) await writeIfChanged(new URL(name, ASSETS), contents);
 }
 
 /** Every builtin of Node, under each name that it can be imported by. */

@@ -9,6 +9,8 @@
  * @module
  */
 
+import type { AssetName, AssetReply } from "./protocol.ts";
+
 /** What stays. All else on the global object goes, so that a new runtime API is absent until it is listed here. */
 const KEPT_GLOBALS: ReadonlySet<string> = new Set([
   // ECMAScript
@@ -46,7 +48,7 @@ const { ownKeys, deleteProperty, defineProperty, getPrototypeOf, apply } = Refle
 
 // The worker's scope lies outside the types of a window.
 const scope = globalThis as unknown as {
-  postMessage(message: unknown, transfer: Transferable[]): void;
+  postMessage(message: unknown, transfer?: Transferable[]): void;
 };
 const postMessage = scope.postMessage;
 const now = performance.now;
@@ -55,6 +57,11 @@ const clock = performance;
 /** Sends bytes to the host, which must hold whole frames; the buffer is transferred. */
 export function post(bytes: Uint8Array<ArrayBuffer>): void {
   apply(postMessage, globalThis, [bytes, [bytes.buffer]]);
+}
+
+/** Asks the host for an asset; the answer goes to the receiver of {@linkcode onAsset}. */
+export function requestAsset(name: AssetName): void {
+  apply(postMessage, globalThis, [name]);
 }
 
 /** Monotonic time in milliseconds. */
@@ -67,12 +74,19 @@ export function onMessage(receive: (bytes: Uint8Array) => void): void {
   messageReceiver = receive;
 }
 
+/** Takes the host's answers to {@linkcode requestAsset}. */
+export function onAsset(receive: (reply: AssetReply) => void): void {
+  assetReceiver = receive;
+}
+
 let messageReceiver: ((bytes: Uint8Array) => void) | undefined;
+let assetReceiver: ((reply: AssetReply) => void) | undefined;
 const isTrusted = Object.getOwnPropertyDescriptor(Event.prototype, "isTrusted")?.get;
 apply(EventTarget.prototype.addEventListener, globalThis, ["message", (event: MessageEvent) => {
   // Only the runtime makes trusted events; anything dispatched from inside the worker is none.
   if (isTrusted === undefined || apply(isTrusted, event, []) !== true) return;
   if (event.data instanceof Uint8Array) messageReceiver?.(event.data);
+  else assetReceiver?.(event.data as AssetReply); // The host sends nothing else.
 }]);
 
 /** Removes a property, or makes it `undefined` for good where it cannot be removed. */

@@ -6,6 +6,7 @@
  */
 
 import { probePermissions } from "./probe.ts";
+import { readAsset } from "./read_asset.ts";
 import {
   decodeJsonPayload,
   encodeFrame,
@@ -14,6 +15,7 @@ import {
   FrameKind,
   FrameReader,
   FrameWriter,
+  isAssetName,
   joinPieces,
 } from "./protocol.ts";
 import type { ProbeOutcome, ProbeTargets } from "./protocol.ts";
@@ -36,6 +38,11 @@ export const HOST_EXIT = { serverGone: 0, workerEnded: 70, cannotStart: 78 } as 
 /** Rights that a host gives up once it is connected; it has none of the others from the start. */
 const GIVEN_UP = ["net", "write", "env", "sys", "run", "ffi", "import"];
 
+/** Lies beside the bundle that this is a part of. */
+const ASSETS = new URL("assets/", import.meta.url);
+/** Names that are being read: a worker that keeps asking makes the host do no more than one that asks once. */
+const assetsOnTheirWay = new Set<string>();
+
 await runHost();
 
 async function runHost(): Promise<void> {
@@ -54,6 +61,7 @@ async function runHost(): Promise<void> {
   const worker = startWorker(bootstrap.workerUrl);
   worker.onmessage = ({ data }: MessageEvent<unknown>) => {
     if (data instanceof Uint8Array) writer.send([data]);
+    else if (typeof data === "string") void sendAsset(worker, data);
   };
   worker.onerror = (event) => {
     event.preventDefault();
@@ -89,6 +97,15 @@ async function relay(
     }
     if (bytes > 0) toWorker(worker, joinPieces(pieces, bytes));
   }
+}
+
+/** Answers a request for an asset; one for anything else is no message that our worker sends, and gets no answer. */
+async function sendAsset(worker: Worker, name: string): Promise<void> {
+  if (!isAssetName(name) || assetsOnTheirWay.has(name)) return;
+  assetsOnTheirWay.add(name);
+  const reply = await readAsset(name, ASSETS);
+  assetsOnTheirWay.delete(name);
+  worker.postMessage(reply, "bytes" in reply ? [reply.bytes.buffer] : []);
 }
 
 /** Moves bytes into the worker; a buffer that is theirs alone is transferred, anything else copied once. */

@@ -43,6 +43,26 @@ export const FrameKind = {
 /** One of {@linkcode FrameKind}. */
 export type FrameKind = typeof FrameKind[keyof typeof FrameKind];
 
+/**
+ * Assets: files beside the worker's code that it may ask its host for, since it can read none itself. They never pass
+ * the server: the worker posts a name as a string, and the host answers with an {@linkcode AssetReply}, neither of them
+ * a frame.
+ */
+export const ASSET_NAMES = ["libsamplerate.wasm", "squoosh_resize.wasm"] as const;
+
+/** One of {@linkcode ASSET_NAMES}. */
+export type AssetName = typeof ASSET_NAMES[number];
+
+/** Whether a host hands this out. */
+export function isAssetName(name: string): name is AssetName {
+  return ASSET_NAMES.some((known) => known === name);
+}
+
+/** host → worker: an asset, or why there is none. */
+export type AssetReply =
+  | { readonly name: AssetName; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly name: AssetName; readonly error: string };
+
 /** A received frame: a view on the receive buffer. */
 export class Frame {
   constructor(

@@ -8,7 +8,9 @@
  * @module
  */
 
-import { nowMs, onMessage, post, unremovedGlobals } from "./harden.ts";
+import { nowMs, onAsset, onMessage, post, requestAsset, unremovedGlobals } from "./harden.ts";
+import { AssetRequests } from "./asset_requests.ts";
+import { setAssetLoader } from "./assets.ts";
 import { probeTask } from "./probe.ts";
 import { decodeJsonPayload, encodeJsonFrame, FrameKind, joinPieces, splitFrames } from "./protocol.ts";
 import type { Frame, FramePieces } from "./protocol.ts";
@@ -31,6 +33,11 @@ onMessage((bytes) => {
   for (const frame of splitFrames(bytes)) receive(frame);
   if (!running) void runAll();
 });
+
+// Outside the queue of frames: the task at its head is the one that waits for it.
+const assetRequests = new AssetRequests(requestAsset);
+onAsset((reply) => assetRequests.settle(reply));
+setAssetLoader((name) => assetRequests.load(name));
 
 send(encodeJsonFrame(FrameKind.Ready, 0, { nodes: describeNodes() }));
 flush();

@@ -4,6 +4,7 @@
  */
 
 import { fileURLToPath } from "node:url";
+import { ASSET_NAMES } from "../../workers/protocol.ts";
 import { ServiceError } from "../errors.ts";
 import type { JailedCommand } from "./jails/mod.ts";
 
@@ -20,6 +21,9 @@ export const SANDBOX_CODE = {
   config: new URL("deno.json", DIRECTORY),
 } as const;
 
+/** Files that a host hands to its worker on request. */
+const ASSETS = ASSET_NAMES.map((name) => new URL(`assets/${name}`, DIRECTORY));
+
 /** The one folder that a host may read. */
 export function sandboxDirectory(): string {
   return fileURLToPath(DIRECTORY);
@@ -30,7 +34,7 @@ export function sandboxDirectory(): string {
  * @throws {ServiceError} `CONFIG_INVALID` when it has not
  */
 export async function requireSandboxCode(): Promise<void> {
-  for (const url of Object.values(SANDBOX_CODE)) {
+  for (const url of [...Object.values(SANDBOX_CODE), ...ASSETS]) {
     try {
       await Deno.stat(url);
     } catch (cause) {

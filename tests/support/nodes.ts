@@ -3,8 +3,16 @@
  * @module
  */
 
+import { setAssetLoader } from "../../workers/assets.ts";
 import type { Node, NodeContext, NodeDefinition } from "../../workers/nodes/node.ts";
 import type { Value } from "../../workers/values.ts";
+
+loadAssetsFromDisk();
+
+/** Has nodes that run outside a worker read what a host would hand them. `deno task bundle` writes it. */
+export function loadAssetsFromDisk(): void {
+  setAssetLoader((name) => Deno.readFile(new URL(`../../dist/sandbox/assets/${name}`, import.meta.url)));
+}
 
 /** A context that keeps the warnings. */
 export class TestContext implements NodeContext {

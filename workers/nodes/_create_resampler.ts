@@ -6,7 +6,8 @@
 import { TaskError } from "../task_error.ts";
 import { BandLimitedResampler } from "./_band_limited.ts";
 import { Interpolator } from "./_interpolator.ts";
-import type { Resampler, ResamplerOptions } from "./_resampler.ts";
+import { loadLibsamplerate } from "./_libsamplerate.ts";
+import type { Quality, Resampler, ResamplerOptions } from "./_resampler.ts";
 
 /** Largest factor between two rates, up or down: libsamplerate's SRC_MAX_RATIO. */
 export const MAX_RATIO = 256;
@@ -21,7 +22,15 @@ export function resamplerBytes(options: ResamplerOptions, frames: number): numbe
 }
 
 /**
- * Builds a resampler. The caller closes it.
+ * Gets what resamplers of a quality are made with.
+ * @throws {TaskError} `TASK_FAILED` when it is missing, `RESOURCE_LIMIT` when there is no memory for it
+ */
+export async function loadResampler(quality: Quality): Promise<void> {
+  if (!isInterpolated(quality)) await loadLibsamplerate();
+}
+
+/**
+ * Builds a resampler, once {@linkcode loadResampler} has resolved. The caller closes it.
  *
  * @throws {TaskError} `TASK_FAILED` when the rates are more than a factor of 256 apart, `RESOURCE_LIMIT` when there is
  * no memory for the converters.
@@ -34,7 +43,10 @@ export function createResampler(options: ResamplerOptions): Resampler {
       `Cannot resample from ${inputRate} Hz to ${outputRate} Hz: the rates may be at most a factor of ${MAX_RATIO} apart`,
     );
   }
-  return quality === "zero_order_hold" || quality === "linear"
-    ? new Interpolator(options)
-    : new BandLimitedResampler(options);
+  return isInterpolated(quality) ? new Interpolator(options) : new BandLimitedResampler(options);
+}
+
+/** Whether a quality does without libsamplerate. */
+function isInterpolated(quality: Quality): boolean {
+  return quality === "zero_order_hold" || quality === "linear";
 }

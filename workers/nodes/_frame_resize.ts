@@ -5,7 +5,7 @@
 
 import { requireMemory } from "./_memory.ts";
 import type { NodeContext } from "./node.ts";
-import { type Filter, resizeRgba } from "./_squoosh_resize.ts";
+import { type Filter, loadSquooshResize, resizeRgba } from "./_squoosh_resize.ts";
 import type { Frame } from "./_video.ts";
 
 /** Methods by the names that people know, with the filter of the resize crate that does it. */
@@ -33,7 +33,16 @@ export interface Size {
 }
 
 /**
+ * Gets what a method resizes with.
+ * @throws {TaskError} `TASK_FAILED` when it is missing, `RESOURCE_LIMIT` when there is no memory for it
+ */
+export async function loadResizer(method: Method): Promise<void> {
+  if (method !== "nearest") await loadSquooshResize();
+}
+
+/**
  * The frame in another size, its channels resized each for itself. A frame of that size already is given as it is.
+ * {@linkcode loadResizer} has to have resolved.
  *
  * @throws {TaskError} `RESOURCE_LIMIT` when the task may not use the memory that it takes.
  */

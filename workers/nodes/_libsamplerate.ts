@@ -8,8 +8,8 @@
  * @module
  */
 
+import { loadWasm } from "../assets.ts";
 import { TaskError } from "../task_error.ts";
-import { LIBSAMPLERATE_WASM } from "./_wasm/libsamplerate_wasm.ts";
 
 /** What of the build is used, by the names that emscripten gave its exports. */
 interface Exports {
@@ -57,7 +57,7 @@ class Instance {
         },
       },
     };
-    // The names and types of this build's exports are known, see embed_wasm.ts.
+    // The names and types of this build's exports are known, see scripts/assets.ts.
     this.exports = new WebAssembly.Instance(module, imports).exports as unknown as Exports;
     this.exports.e();
     this.floats = new Float32Array(this.exports.d.buffer);
@@ -97,9 +97,17 @@ class Instance {
 let compiled: WebAssembly.Module | undefined;
 let instances: Instance[] = [];
 
+/**
+ * Gets the build, which {@linkcode ConverterState} needs; does nothing when it is there.
+ * @throws {TaskError} `TASK_FAILED` when it is missing, `RESOURCE_LIMIT` when there is no memory for it
+ */
+export async function loadLibsamplerate(): Promise<void> {
+  compiled ??= await loadWasm("libsamplerate.wasm");
+}
+
 function newInstance(): Instance {
+  if (compiled === undefined) throw new TypeError("Cannot resample audio: loadLibsamplerate() has not been awaited");
   try {
-    compiled ??= new WebAssembly.Module(Uint8Array.fromBase64(LIBSAMPLERATE_WASM));
     const instance = new Instance(compiled);
     instances.push(instance);
     return instance;

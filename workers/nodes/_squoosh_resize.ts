@@ -5,8 +5,8 @@
  * @module
  */
 
+import { loadWasm } from "../assets.ts";
 import { TaskError } from "../task_error.ts";
-import { SQUOOSH_RESIZE_WASM } from "./_wasm/squoosh_resize_wasm.ts";
 
 /** Filters of the build; the index is its number of the filter. */
 export const FILTERS = ["triangle", "catrom", "mitchell", "lanczos3"] as const;
@@ -52,14 +52,23 @@ export interface RgbaResize {
 }
 
 /**
+ * Gets the build, which {@linkcode resizeRgba} needs; does nothing when it is there.
+ * @throws {TaskError} `TASK_FAILED` when it is missing, `RESOURCE_LIMIT` when there is no memory for it
+ */
+export async function loadSquooshResize(): Promise<void> {
+  compiled ??= await loadWasm("squoosh_resize.wasm");
+}
+
+/**
  * Resizes RGBA bytes, each channel for itself: neither premultiplied by alpha nor taken to linear light.
  *
  * @throws {TaskError} `RESOURCE_LIMIT` when the picture does not fit into the memory of WebAssembly.
  */
 export function resizeRgba({ pixels, width, height, toWidth, toHeight }: RgbaResize, filter: Filter): Uint8Array {
+  if (compiled === undefined) throw new TypeError("Cannot resize a frame: loadSquooshResize() has not been awaited");
   let exports: Exports | undefined;
   try {
-    exports = kept ?? instantiate();
+    exports = kept ?? instantiate(compiled);
     const result = exports.__wbindgen_add_to_stack_pointer(-RESULT_BYTES);
     const input = exports.__wbindgen_malloc(pixels.length, 1) >>> 0;
     new Uint8Array(exports.memory.buffer).set(pixels, input);
@@ -85,8 +94,7 @@ export function resizeRgba({ pixels, width, height, toWidth, toHeight }: RgbaRes
   }
 }
 
-function instantiate(): Exports {
-  compiled ??= new WebAssembly.Module(Uint8Array.fromBase64(SQUOOSH_RESIZE_WASM));
-  // The names and types of this build's exports are known, see embed_wasm.ts.
-  return new WebAssembly.Instance(compiled, {}).exports as unknown as Exports;
+function instantiate(module: WebAssembly.Module): Exports {
+  // The names and types of this build's exports are known, see scripts/assets.ts.
+  return new WebAssembly.Instance(module, {}).exports as unknown as Exports;
 }

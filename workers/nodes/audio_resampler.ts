@@ -7,7 +7,7 @@ import * as z from "zod";
 import { NDArray, Tuple, type Value } from "../values.ts";
 import { toArray } from "./arrays.ts";
 import { type Audio, MAX_SAMPLE_RATE, NOT_AUDIO, toChannels, tryAudio } from "./_audio.ts";
-import { createResampler, resamplerBytes } from "./_create_resampler.ts";
+import { createResampler, loadResampler, resamplerBytes } from "./_create_resampler.ts";
 import { requireMemory } from "./_memory.ts";
 import { concatenate, QUALITIES, type Quality, type Resampler } from "./_resampler.ts";
 import { defineNode, type Node, type NodeContext } from "./node.ts";
@@ -45,12 +45,18 @@ class AudioResampler implements Node {
   #resampler: Resampler | undefined;
   #format: Format = { form: "numpy", flat: false };
 
-  constructor(parameters: z.output<typeof PARAMETERS>, context: NodeContext) {
-    const { quality } = parameters;
-    this.#targetRate = parameters.target_sample_rate;
-    // The schema allows no other numbers.
-    this.#quality = typeof quality === "number" ? QUALITIES[quality]! : quality ?? "best";
+  private constructor(targetRate: number, quality: Quality, context: NodeContext) {
+    this.#targetRate = targetRate;
+    this.#quality = quality;
     this.#context = context;
+  }
+
+  static async create(parameters: z.output<typeof PARAMETERS>, context: NodeContext): Promise<AudioResampler> {
+    const { quality: given, target_sample_rate } = parameters;
+    // The schema allows no other numbers.
+    const quality = typeof given === "number" ? QUALITIES[given]! : given ?? "best";
+    await loadResampler(quality);
+    return new AudioResampler(target_sample_rate, quality, context);
   }
 
   *process(item: Value): Generator<Value> {
@@ -134,6 +140,6 @@ export default defineNode({
   description: "Resamples a stream of audio to a target sample rate, band-limited and without a seam between chunks",
   parameters: PARAMETERS,
   streaming: true,
-  create: (parameters, context) => new AudioResampler(parameters, context),
+  create: AudioResampler.create,
   execute: (node, item) => (node as AudioResampler).whole(item), // `create` makes no other.
 });

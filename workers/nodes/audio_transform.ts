@@ -7,7 +7,7 @@ import * as z from "zod";
 import { Tuple, type Value } from "../values.ts";
 import { reshaped } from "./arrays.ts";
 import { type Audio, MAX_SAMPLE_RATE, NOT_AUDIO, toChannels, toPair, tryAudio } from "./_audio.ts";
-import { createResampler, resamplerBytes } from "./_create_resampler.ts";
+import { createResampler, loadResampler, resamplerBytes } from "./_create_resampler.ts";
 import { requireMemory } from "./_memory.ts";
 import { concatenate } from "./_resampler.ts";
 import { defineNode, type Node, type NodeContext } from "./node.ts";
@@ -21,6 +21,9 @@ const PARAMETERS = z.object({
       "input that has fewer, but more than one, keeps them",
   ),
 });
+
+/** The converter that every recording is resampled with. */
+const QUALITY = "best";
 
 /**
  * Takes each item as a whole recording and gives it with another rate and number of channels: a pair of an array
@@ -60,7 +63,7 @@ class AudioTransform implements Node {
     // The first channels of several do not need the others.
     const input = this.#channels === 1 ? toChannels(audio) : toChannels(audio).slice(0, this.#channels);
     const options = {
-      quality: "best",
+      quality: QUALITY,
       channels: input.length,
       inputRate: audio.rate,
       outputRate: this.#rate,
@@ -97,5 +100,8 @@ export default defineNode({
   description: "Converts whole recordings to a sample rate and a number of channels",
   parameters: PARAMETERS,
   streaming: false,
-  create: (parameters, context) => new AudioTransform(parameters, context),
+  async create(parameters, context) {
+    await loadResampler(QUALITY);
+    return new AudioTransform(parameters, context);
+  },
 });

@@ -4,7 +4,7 @@
  */
 
 import * as z from "zod";
-import { METHODS, resizeFrame } from "./_frame_resize.ts";
+import { loadResizer, METHODS, resizeFrame } from "./_frame_resize.ts";
 import { fromFrame, NOT_A_FRAME, parseResolution, Resolution, tryFrame } from "./_video.ts";
 import { defineNode } from "./node.ts";
 
@@ -23,9 +23,10 @@ export default defineNode({
   description: "Resizes video frames",
   parameters: PARAMETERS,
   streaming: false,
-  create(parameters, context) {
+  async create(parameters, context) {
     const size = parseResolution(parameters.target_resolution);
     const method = parameters.method ?? "lanczos";
+    await loadResizer(method);
     return {
       process(item) {
         const frame = tryFrame(item);

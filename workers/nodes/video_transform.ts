@@ -16,7 +16,7 @@ import {
   type Turns,
 } from "./_frame_pixels.ts";
 import { FrameRateLimit, type FrameTime } from "./_frame_rate.ts";
-import { resizeFrame, type Size } from "./_frame_resize.ts";
+import { loadResizer, resizeFrame, type Size } from "./_frame_resize.ts";
 import { type Frame, type FrameForm, fromFrame, NOT_A_FRAME, parseResolution, Resolution, tryFrame } from "./_video.ts";
 import { defineNode, type Node, type NodeContext } from "./node.ts";
 
@@ -39,6 +39,9 @@ const PARAMETERS = z.object({
       "frame and fps or timestamp (seconds). None are repeated, and frames without a time all stay",
   ),
 });
+
+/** The method that every frame is resized with. */
+const METHOD = "lanczos";
 
 /** An item that holds a frame: where it lies, and how to put another in its place. */
 interface Timed {
@@ -79,7 +82,7 @@ class VideoTransform implements Node {
     if (!this.#keeps(timed.time)) return null;
     let frame: Frame = timed.frame;
     if (this.#size !== undefined) {
-      frame = resizeFrame(frame, this.#size, { method: "lanczos", context: this.#context });
+      frame = resizeFrame(frame, this.#size, { method: METHOD, context: this.#context });
     }
     frame = convertColor(frame, this.#color);
     if (this.#flip !== null) frame = flipFrame(frame, this.#flip);
@@ -149,5 +152,8 @@ export default defineNode({
   description: "Resizes, recolours, flips and turns video frames, and thins a stream out to a frame rate",
   parameters: PARAMETERS,
   streaming: false,
-  create: (parameters, context) => new VideoTransform(parameters, context),
+  async create(parameters, context) {
+    if (parameters.resolution !== null) await loadResizer(METHOD);
+    return new VideoTransform(parameters, context);
+  },
 });
