@@ -17,6 +17,9 @@ import { countTests, summaryLine, type TestCounts } from "./test_summary.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
+/** Everything, the examples in the sources' comments included. The types have been checked by then. */
+const WHOLE_RUN = ["--no-check", "--doc", "tests", "src", "workers", "scripts"];
+
 /** The end of the output is enough to find the summary in. */
 const KEPT_OUTPUT = 20_000;
 
@@ -25,8 +28,7 @@ if (import.meta.main) {
   const whole = Deno.args.length === 0;
   const steps = whole ? await check() : [];
   steps.push(...await bundle());
-  // A whole run has checked the types already.
-  const tests = await runTests(whole ? ["--no-check"] : Deno.args);
+  const tests = await runTests(whole ? WHOLE_RUN : Deno.args);
   const counts = add(steps, tests);
   const failed = steps.filter(({ failure }) => failure !== undefined).map(({ name }) => name);
   console.log(`\nTests: ${summaryLine(tests)}; took ${seconds(performance.now() - startedAt)} in all`);
