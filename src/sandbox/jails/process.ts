@@ -11,7 +11,9 @@ export const processJail: Jail = {
   description: "an operating-system process without rights, with resource limits and an empty environment",
   enclose({ command, dataLimitBytes, openFileLimit }: JailSpec): JailedCommand {
     const dataLimitKb = Math.ceil(dataLimitBytes / 1024);
-    const script = `ulimit -c 0 && ulimit -n ${openFileLimit} && ulimit -d ${dataLimitKb} && exec "$@"`;
+    // A Ctrl-C goes to the whole process group: the server drains, and neither host nor jail may end before it has.
+    const script =
+      `trap "" INT TERM HUP && ulimit -c 0 && ulimit -n ${openFileLimit} && ulimit -d ${dataLimitKb} && exec "$@"`;
     return { program: "/bin/sh", args: ["-c", script, "sh", command.program, ...command.args], env: command.env };
   },
 };
