@@ -87,9 +87,9 @@ export async function serve(options: ServeOptions = {}): Promise<void> {
   logger.info("Draining: {reason}", { reason, active: service.executor.activeCount });
   service.drain();
   const grace = AbortSignal.timeout(config.server.drainTimeoutMs);
-  await service.executor.drain(AbortSignal.any([grace, stopping.repeated]));
-  const lost = service.executor.activeCount;
-  if (lost > 0) logger.warn("{lost} executions are killed: the drain timeout has passed", { lost });
+  const lost = await service.executor.drain(AbortSignal.any([grace, stopping.repeated]));
+  const why = stopping.repeated.aborted ? "a second signal came" : "the drain timeout has passed";
+  if (lost > 0) logger.warn("Executions killed: {lost}, since {why}", { lost, why });
   else logger.info("Drained: no execution was lost");
 }
 

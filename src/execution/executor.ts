@@ -73,7 +73,7 @@ export class Executor implements AsyncDisposable {
   readonly #nodeTypes: ReadonlySet<string>;
   readonly #idPrefix = crypto.randomUUID().slice(0, 8);
   #nextId = 1;
-  #active = 0;
+  readonly #runs = new Set<NodeRun>();
   #draining: { readonly idle: PromiseWithResolvers<void> } | undefined;
   #totals = { total: 0, succeeded: 0, failed: 0, durationMs: 0, peakMemoryBytes: 0 };
 
@@ -104,7 +104,7 @@ export class Executor implements AsyncDisposable {
 
   /** Executions that wait or run. */
   get activeCount(): number {
-    return this.#active;
+    return this.#runs.size;
   }
 
   /** Sandbox hosts by what they do. */
@@ -151,8 +151,8 @@ export class Executor implements AsyncDisposable {
     } else {
       run.start(signal);
     }
-    this.#active++;
-    return run.report.promise.finally(() => this.#release()).then((report) => {
+    this.#runs.add(run);
+    return run.report.promise.finally(() => this.#release(run)).then((report) => {
       this.#account(request.nodeType, report, run);
       return report;
     });
@@ -160,17 +160,25 @@ export class Executor implements AsyncDisposable {
 
   /**
    * Admits no more and waits for what runs.
-   * @param signal aborts when the grace period is over; what still runs is then killed with the pool
+   *
+   * @param signal aborts when the grace period is over; what still runs then fails with `DRAINING`, and is killed with
+   * the pool
+   * @returns how many executions were lost
    */
-  async drain(signal: AbortSignal): Promise<void> {
+  async drain(signal: AbortSignal): Promise<number> {
     const idle = Promise.withResolvers<void>();
     this.#draining = { idle };
-    if (this.#active === 0) idle.resolve();
+    if (this.#runs.size === 0) idle.resolve();
     const giveUp = () => idle.resolve();
-    if (signal.aborted) return;
-    signal.addEventListener("abort", giveUp);
+    if (signal.aborted) giveUp();
+    else signal.addEventListener("abort", giveUp);
     await idle.promise;
     signal.removeEventListener("abort", giveUp);
+    const lost = [...this.#runs];
+    for (const run of lost) {
+      run.fail(new ServiceError("DRAINING", "Cannot finish execution: the service is shutting down"));
+    }
+    return lost.length;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -178,9 +186,9 @@ export class Executor implements AsyncDisposable {
     await this.#pool[Symbol.asyncDispose]();
   }
 
-  #release(): void {
-    this.#active--;
-    if (this.#active === 0) this.#draining?.idle.resolve();
+  #release(run: NodeRun): void {
+    this.#runs.delete(run);
+    if (this.#runs.size === 0) this.#draining?.idle.resolve();
   }
 
   #account(nodeType: string, report: ExecutionReport, run: NodeRun): void {
@@ -275,11 +283,25 @@ class NodeRun {
 
   readonly #waiter = {
     tryStart: () => this.#tryPlace(),
-    shed: (error: ServiceError) => {
-      this.#leave();
-      this.report.reject(error);
-    },
+    shed: (error: ServiceError) => this.fail(error),
   };
+
+  /** Ends it without a report, wherever it is. */
+  fail(error: unknown): void {
+    if (this.#state.kind === "ended") return;
+    this.#withdraw();
+    this.#leave();
+    this.report.reject(error);
+  }
+
+  /** Takes it out of the queue, or from its host. */
+  #withdraw(): void {
+    if (this.#state.kind === "queued") this.#state.leave();
+    if (this.#state.kind === "placed") {
+      this.#state.abandon();
+      this.durationMs = performance.now() - this.#state.since;
+    }
+  }
 
   #tryPlace(): boolean {
     const { nodeType, format, config, input } = this.#request;
@@ -373,17 +395,12 @@ class NodeRun {
     try {
       this.#state = { kind: "queued", leave: this.#queue.reenter(this.#waiter) };
     } catch (error) {
-      this.#leave();
-      this.report.reject(error);
+      this.fail(error);
     }
   }
 
   #cancel(): void {
-    if (this.#state.kind === "queued") this.#state.leave();
-    if (this.#state.kind === "placed") {
-      this.#state.abandon();
-      this.durationMs = performance.now() - this.#state.since;
-    }
+    this.#withdraw();
     this.#end({
       status: ExecutionStatus.CANCELLED,
       errorMessage: "Node execution cancelled: the caller went away",
