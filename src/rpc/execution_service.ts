@@ -19,6 +19,7 @@ import { ServiceError } from "../errors.ts";
 import type { Executor } from "../execution/executor.ts";
 import type { Load } from "../metrics/load_meter.ts";
 import { SERVICE_VERSION } from "../version.ts";
+import type { OpenCalls } from "./open_calls.ts";
 import { statusName, toGrpcError } from "./status.ts";
 
 const MEGABYTE = 1024 * 1024;
@@ -39,16 +40,26 @@ export interface ExecutionServiceOptions {
   readonly serviceStatus: () => ServiceStatus;
 }
 
+/** Who sees what happens to calls. */
+interface CallWatch {
+  readonly observer: CallObserver;
+  readonly openCalls: OpenCalls;
+}
+
 /** Builds the handlers. */
-export function executionService(options: ExecutionServiceOptions): RemoteExecutionServiceServer {
+export function executionService(
+  options: ExecutionServiceOptions,
+  openCalls: OpenCalls,
+): RemoteExecutionServiceServer {
   const { executor, observer } = options;
+  const watch: CallWatch = { observer, openCalls };
   const startedAt = performance.now();
   return {
-    executeNode: unary("ExecuteNode", observer, (request, signal) => executeNode(request, signal, options)),
-    listNodes: unary("ListNodes", observer, (request) => listNodes(request, executor)),
-    getStatus: unary("GetStatus", observer, (request) => getStatus(request, startedAt, options)),
-    executeCustomTask: unimplementedUnary("ExecuteCustomTask", "code packages are not run yet", observer),
-    executeObjectMethod: unimplementedUnary("ExecuteObjectMethod", "sessions of objects are not kept yet", observer),
+    executeNode: unary("ExecuteNode", watch, (request, signal) => executeNode(request, signal, options)),
+    listNodes: unary("ListNodes", watch, (request) => listNodes(request, executor)),
+    getStatus: unary("GetStatus", watch, (request) => getStatus(request, startedAt, options)),
+    executeCustomTask: unimplementedUnary("ExecuteCustomTask", "code packages are not run yet", watch),
+    executeObjectMethod: unimplementedUnary("ExecuteObjectMethod", "sessions of objects are not kept yet", watch),
     streamExecute: unimplementedStream("StreamExecute", "streams are not run yet", observer),
     streamNode: unimplementedStream("StreamNode", "streams are not run yet", observer),
     streamObject: unimplementedStream("StreamObject", "sessions of objects are not kept yet", observer),
@@ -124,7 +135,7 @@ function getStatus(
 /** Wraps a handler: cancellation as a signal, errors as statuses, every call counted once. */
 function unary<Request, Response>(
   method: string,
-  observer: CallObserver,
+  { observer, openCalls }: CallWatch,
   handle: (request: Request, signal: AbortSignal) => Response | Promise<Response>,
 ): handleUnaryCall<Request, Response> {
   return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => {
@@ -133,6 +144,7 @@ function unary<Request, Response>(
 
   async function answer(call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): Promise<void> {
     const controller = new AbortController();
+    openCalls.add(call);
     let answered = false;
     call.on("cancelled", () => {
       // grpc-js also says so when the stream of an answered call closes.
@@ -158,9 +170,9 @@ function unary<Request, Response>(
 function unimplementedUnary<Request, Response>(
   method: string,
   reason: string,
-  observer: CallObserver,
+  watch: CallWatch,
 ): handleUnaryCall<Request, Response> {
-  return unary(method, observer, () => refuse(method, reason));
+  return unary(method, watch, () => refuse(method, reason));
 }
 
 function unimplementedStream<Request, Response>(

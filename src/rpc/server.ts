@@ -13,11 +13,12 @@ import { RemoteExecutionServiceService } from "../../protos/generated/execution.
 import type { ServerOptions } from "../config/schema.ts";
 import { ConnectionListener } from "./connections.ts";
 import { executionService, type ExecutionServiceOptions } from "./execution_service.ts";
+import { OpenCalls } from "./open_calls.ts";
 
 /** The service's name, as health checks ask for it; the empty name stands for the whole server. */
 export const SERVICE_NAME = "remotemedia.execution.RemoteExecutionService";
 
-/** Time that connections get to close by themselves once no call runs, in milliseconds. */
+/** Time that answers get to go out, and then connections to close, in milliseconds. */
 const CLOSE_GRACE_MS = 500;
 
 /** A gRPC server that listens. Owned by the composition root. */
@@ -26,17 +27,20 @@ export class RpcServer implements AsyncDisposable {
   readonly #injector: ConnectionInjector;
   readonly #listener: ConnectionListener;
   readonly #health: HealthImplementation;
+  readonly #openCalls: OpenCalls;
 
   private constructor(
     server: Server,
     injector: ConnectionInjector,
     listener: ConnectionListener,
     health: HealthImplementation,
+    openCalls: OpenCalls,
   ) {
     this.#server = server;
     this.#injector = injector;
     this.#listener = listener;
     this.#health = health;
+    this.#openCalls = openCalls;
   }
 
   /**
@@ -52,14 +56,15 @@ export class RpcServer implements AsyncDisposable {
       "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
       "grpc.enable_channelz": 0,
     });
-    server.addService(RemoteExecutionServiceService, executionService(service));
+    const openCalls = new OpenCalls();
+    server.addService(RemoteExecutionServiceService, executionService(service, openCalls));
     const health = new HealthImplementation({ "": "SERVING", [SERVICE_NAME]: "SERVING" });
     health.addToServer(server);
     const descriptors = loadFileDescriptorSetFromBuffer(Buffer.from(DESCRIPTOR_SET_BASE64, "base64"));
     new ReflectionService(descriptors).addToServer(server);
     const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
     const listener = await ConnectionListener.start(options, injector);
-    return new RpcServer(server, injector, listener, health);
+    return new RpcServer(server, injector, listener, health, openCalls);
   }
 
   /** The port in use, also when 0 was asked for. */
@@ -78,17 +83,27 @@ export class RpcServer implements AsyncDisposable {
     this.#health.setStatus(SERVICE_NAME, "NOT_SERVING");
   }
 
-  /** Closes connections, politely first. */
+  /** Sends the answers that are on their way, then closes connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.stopAccepting();
-    this.#injector.drain(CLOSE_GRACE_MS);
     await using _listener = this.#listener;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, CLOSE_GRACE_MS);
-    this.#server.tryShutdown(() => resolve());
-    await promise;
-    clearTimeout(timer);
+    // Deno cuts streams off when their session is closed, although the session's own rule is to let them end.
+    await within(CLOSE_GRACE_MS, this.#openCalls.none());
+    const closed = Promise.withResolvers<void>();
+    this.#server.tryShutdown(() => closed.resolve());
+    await within(CLOSE_GRACE_MS, closed.promise);
     this.#server.forceShutdown();
     this.#injector.destroy();
+  }
+}
+
+/** Waits for a promise, but not for longer than that. */
+async function within(timeoutMs: number, promise: Promise<void>): Promise<void> {
+  const { promise: timeout, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, timeoutMs);
+  try {
+    await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
   }
 }
