@@ -18,12 +18,7 @@ import { messageOf } from "../src/errors.ts";
 const ROOT = new URL("../", import.meta.url);
 const ENTRYPOINT = "scripts/compiled_main.ts";
 const CONFIG = "dist/compile.json";
-
-/**
- * What a sandbox host runs and reads. It starts the modules by their URL, which no compiler sees, so each is named; the
- * folder brings what is no module.
- */
-const SANDBOX_CODE = ["", "host.js", "worker.js", "probe_worker.js", "denied.js"].map((name) => `dist/sandbox/${name}`);
+const SANDBOX = "dist/sandbox/";
 
 /**
  * Parts of packages that are not embedded. `deno compile` parses every file of a package as JavaScript; a list of a
@@ -50,7 +45,7 @@ export async function compileArguments({ target, output }: CompileOptions): Prom
     `--config=${CONFIG}`,
     "--exclude-unused-npm",
     ...(await excludedFolders()).map((folder) => `--exclude=${folder}`),
-    ...SANDBOX_CODE.map((path) => `--include=${path}`),
+    ...(await sandboxCode()).map((path) => `--include=${path}`),
     ...(target === undefined ? [] : [`--target=${target}`]),
     `--output=${output}`,
     ENTRYPOINT,
@@ -63,7 +58,7 @@ export async function compileArguments({ target, output }: CompileOptions): Prom
  */
 export async function writeCompileConfig(): Promise<void> {
   const { imports, unstable, nodeModulesDir, allowScripts, compilerOptions } = await readJson("deno.json");
-  const denied = (await readJson("dist/sandbox/deno.json"))["imports"];
+  const denied = (await readJson(`${SANDBOX}deno.json`))["imports"];
   const inSandbox = Object.entries(denied as Record<string, string>).map(([specifier, module]) =>
     [specifier, module.replace("./", "./sandbox/")] as const
   );
@@ -77,6 +72,16 @@ export async function writeCompileConfig(): Promise<void> {
     lock: { path: "../deno.lock" },
   };
   await Deno.writeTextFile(new URL(CONFIG, ROOT), JSON.stringify(config, undefined, 2));
+}
+
+/**
+ * What a sandbox host runs and reads. It starts the modules by their URL, which no compiler sees, so each is named; the
+ * folder brings what is no module.
+ */
+async function sandboxCode(): Promise<string[]> {
+  const found = await Array.fromAsync(Deno.readDir(new URL(SANDBOX, ROOT)));
+  const modules = found.map(({ name }) => name).filter((name) => name.endsWith(".js")).sort();
+  return [SANDBOX, ...modules.map((name) => `${SANDBOX}${name}`)];
 }
 
 async function readJson(path: string): Promise<Record<string, unknown>> {
