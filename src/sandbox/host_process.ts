@@ -480,6 +480,8 @@ export class HostProcess implements AsyncDisposable {
 
   async #awaitExit(received: Promise<void>): Promise<void> {
     const { code } = await this.#child.status;
+    // What a jail may have left of it hears that it is over.
+    await this.#connection.closeWrite().catch(() => {});
     // Results that it had sent before it died are read first, or the wrong task would answer for its death.
     await received;
     const stderr = await this.#stderr;
