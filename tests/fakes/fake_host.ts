@@ -3,7 +3,7 @@
  *
  * As `honest` it does what a task's node type says: `Echo` answers with the input, `Hang` never comes back,
  * `Exit` ends the process, `AnswerAndExit` does both in this order, `OutOfMemory` dies as V8 does, `Ignore` leaves the
- * task unanswered but goes on. Any other behaviour breaks the protocol in the way of its name.
+ * task unanswered but goes on, `Allocate` takes ever more memory in buffers outside the heap. Any other behaviour breaks the protocol in the way of its name.
  *
  * @module
  */
@@ -131,7 +131,15 @@ export const START_FAULTS: readonly string[] = Object.keys(AT_START);
 export const TASK_FAULTS: readonly string[] = Object.keys(AT_TASK);
 
 /** Names of nodes of a host that is honest. */
-export const FAKE_NODES: readonly string[] = ["Echo", "Hang", "Exit", "AnswerAndExit", "OutOfMemory", "Ignore"];
+export const FAKE_NODES: readonly string[] = [
+  "Echo",
+  "Hang",
+  "Exit",
+  "AnswerAndExit",
+  "OutOfMemory",
+  "Ignore",
+  "Allocate",
+];
 
 if (import.meta.main) await main(Deno.args[0] ?? "honest");
 
@@ -183,6 +191,8 @@ async function handle(frame: Frame, connection: Deno.Conn, behaviour: string): P
       return Deno.exit(133);
     case "Ignore":
       return;
+    case "Allocate":
+      return allocate();
     default:
       await write(connection, result(frame.taskId, { output: input.slice() }));
   }
@@ -220,6 +230,11 @@ async function write(connection: Deno.Conn, ...frames: readonly FramePieces[]): 
 /** Computes without an end and without a break. */
 function hang(): never {
   while (true);
+}
+
+function allocate(): never {
+  const kept: Uint8Array[] = [];
+  while (true) kept.push(new Uint8Array(256 * 1024).fill(1));
 }
 
 /** Keeps the process alive. */

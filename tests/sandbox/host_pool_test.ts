@@ -112,6 +112,22 @@ Deno.test("HostPool stops what runs too long, and its other tasks have not start
   assert.equal(pool.load.available, 1);
 });
 
+Deno.test("HostPool stops a task that takes more memory than it may, in buffers that no heap limit sees", async () => {
+  await using directory = new RuntimeDirectory();
+  await using running = await startPool(directory, { jail: fakeJail("honest"), maxWorkers: 1 });
+  const { pool } = running;
+  const greedy = new TestTask("Allocate", { memoryLimitBytes: 64 * 1024 * 1024 });
+  const next = new TestTask("Echo");
+  const capacity = running.capacity();
+  for (const task of [greedy, next]) assert(pool.tryRun(task, task.message.nodeType));
+  const end = await greedy.ended;
+  assert(end.kind === "stopped" && end.reason === "memory", JSON.stringify(end));
+  assert(end.memoryPeakBytes > 64 * 1024 * 1024);
+  assert.deepEqual(kinds([await next.ended]), ["lost, not started"]);
+  await capacity;
+  assert.equal(pool.load.available, 1);
+});
+
 Deno.test("HostPool frees a host whose task was cancelled and does not notice", async () => {
   await using directory = new RuntimeDirectory();
   await using running = await startPool(directory, { jail: fakeJail("honest"), maxWorkers: 1 });

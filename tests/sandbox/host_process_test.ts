@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { ServiceError } from "../../src/errors.ts";
 import { HostProcess } from "../../src/sandbox/host_process.ts";
+import type { JailSpec } from "../../src/sandbox/jails/jail.ts";
 import { START_FAULTS, TASK_FAULTS } from "../fakes/fake_host.ts";
 import { fakeJail } from "../fakes/fake_jail.ts";
 import { hostOptions, longText, RuntimeDirectory, startHost, TestTask } from "../support/hosts.ts";
 import { descendantsOf, isAlive, openFiles, residentBytes, until } from "../support/processes.ts";
+
+/** For jails that look at the command's environment alone. */
+const SPEC = { command: { program: "", args: [], env: {} } } as unknown as JailSpec;
 
 /** All that a host's end must leave: the process is gone, and so are its socket and its file descriptors. */
 async function leavesNothing(run: (directory: RuntimeDirectory) => Promise<void>): Promise<void> {
@@ -232,6 +236,25 @@ Deno.test("HostProcess does not blame a task for inputs that wait behind it", as
   clearInterval(watch);
   assert(end.kind === "result", JSON.stringify(end));
   assert.equal(end.result.outcome, "OK");
+});
+
+Deno.test("HostProcess ends a host that its jail leaves behind", async () => {
+  await leavesNothing(async (directory) => {
+    const { program, args, env } = fakeJail("honest").enclose(SPEC);
+    // The shell stays in between, and does not take the host along when it is killed.
+    const jail = {
+      ...fakeJail(""),
+      enclose: () => ({ program: "/bin/sh", args: ["-c", '"$@"; :', "sh", program, ...args], env }),
+    };
+    const host = await startHost(directory, { jail });
+    const pid = host.pid;
+    const task = new TestTask("Ignore");
+    host.run(task, performance.now());
+    host.kill();
+    assert.equal((await host.exited).reason, "killed");
+    assert.equal((await task.ended).kind, "lost");
+    await until("the host is gone", () => !isAlive(pid));
+  });
 });
 
 Deno.test("HostProcess can be disposed of twice, and killed after its end", async () => {
