@@ -249,11 +249,13 @@ class PickleDecoder {
         return true;
       case 0x50: // PERSID P
       case 0x51: // BINPERSID Q
-        return malformed("persistent ids are not supported,");
+        return refused("persistent ids are");
       case 0x82: // EXT1
+        return refusedExtension(this.#in.byte());
       case 0x83: // EXT2
+        return refusedExtension(this.#in.uint(2));
       case 0x84: // EXT4
-        return malformed("copyreg extension codes are not supported,");
+        return refusedExtension(this.#in.uint(4));
       case 0x97: // NEXT_BUFFER
       case 0x98: // READONLY_BUFFER
         return malformed("out-of-band buffers are not supported,");
@@ -388,4 +390,13 @@ class PickleDecoder {
     const value = this.#in.utf8(length);
     return this.#push(value, COST.string + 2 * value.length);
   }
+}
+
+/** What Python leaves to whoever loads the pickle, to call whatever they like. */
+function refused(what: string): never {
+  throw new TaskError("SECURITY_VIOLATION", `Cannot unpickle: ${what} not allowed`);
+}
+
+function refusedExtension(code: number): never {
+  return refused(`the global with copyreg extension code ${code} is`);
 }
