@@ -182,18 +182,18 @@ def pickled(service: Service, _: str, value: Any, name: str) -> None:
     expect(not os.path.exists(MARKER), "the pickle's program ran on this machine")
 
 
-FORBIDDEN: list[tuple[str, bytes]] = [
-    ("EXT1", b"\x80\x02\x82\x01."),
-    ("EXT2", b"\x80\x02\x83\x01\x01."),
-    ("EXT4", b"\x80\x02\x84\x01\x01\x00\x00."),
-    ("PERSID", b"Pthing\n."),
-    ("BINPERSID", b"\x80\x02K\x01Q."),
+FORBIDDEN: list[tuple[str, bytes, str]] = [
+    ("EXT1", b"\x80\x02\x82\x01.", "extension code 1 "),
+    ("EXT2", b"\x80\x02\x83\x01\x01.", "extension code 257 "),
+    ("EXT4", b"\x80\x02\x84\x01\x01\x01\x00.", "extension code 65793 "),
+    ("PERSID", b"Pthing\n.", "persistent ids"),
+    ("BINPERSID", b"\x80\x02K\x01Q.", "persistent ids"),
 ]
 
 
 @rows("{0}: what a pickle could and this service does not allow", FORBIDDEN)
-def forbidden(service: Service, _: str, program: bytes) -> None:
-    expect_failure(service.send("PassThroughNode", program), SECURITY_VIOLATION)
+def forbidden(service: Service, _: str, program: bytes, name: str) -> None:
+    expect_failure(service.send("PassThroughNode", program), SECURITY_VIOLATION, name)
     service.check_alive()
 
 
