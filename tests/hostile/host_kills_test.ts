@@ -6,9 +6,9 @@ import { seededRandom } from "../support/random.ts";
 import { startTestServer } from "../support/server.ts";
 
 const WORKERS = 3;
-const CALLS = 1_200;
+const CALLS = 600;
 const CONCURRENCY = 24;
-const KILLS = 8;
+const KILLS = 5;
 
 for (const type of ["auto", "process"]) {
   Deno.test(`Hosts that are killed at random under load cost no call its answer: ${type}`, async () => {
