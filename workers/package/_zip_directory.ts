@@ -8,6 +8,7 @@
  */
 
 import { parseEntryName, PathRegister } from "./entry_name.ts";
+import { IN_ZIP64_32, readExtra, readUint64, Zip64Fields } from "./_zip_extra.ts";
 import { hostile, malformed, overLimit, type PackageLimits, RATIO_FREE_BYTES, show } from "./limits.ts";
 
 /** An entry as the central directory has it. */
@@ -43,7 +44,6 @@ const ENTRY_LENGTH = 46;
 const MAX_COMMENT_LENGTH = 0xffff;
 /** Stands in a field whose value is in the zip64 record. */
 const IN_ZIP64_16 = 0xffff;
-const IN_ZIP64_32 = 0xffffffff;
 
 const FLAG_ENCRYPTED = 1 << 0;
 /** CRC and sizes follow the data. */
@@ -184,7 +184,7 @@ function readEntry(
   const size = zip64.resolve(view.getUint32(at + 24, true));
   const packedSize = zip64.resolve(view.getUint32(at + 20, true));
   const offset = zip64.resolve(view.getUint32(at + 42, true));
-  zip64.finish();
+  zip64.finish([]);
   const disk = view.getUint16(at + 34, true);
   if (disk !== 0) throw malformed("it spans several disks");
   if (method === 0 ? size !== packedSize : size > packedSize * MAX_DEFLATE_RATIO) {
@@ -227,74 +227,4 @@ function checkKind(
   if (isFolder ? !isDirectory : isDirectory && type === REGULAR_FILE) {
     throw hostile(`the name and the attributes of entry ${show(path)} disagree on whether it is a folder`);
   }
-}
-
-/** Where the zip64 field of an entry lies, if it has one; see {@linkcode readExtra}. */
-export interface ExtraFields {
-  readonly zip64: { readonly at: number; readonly length: number } | undefined;
-}
-
-/**
- * Walks the extra fields (4.5) of a header and refuses those that change what the entry is.
- * @throws {TaskError} `INVALID_TASK`
- */
-export function readExtra(view: DataView, start: number, length: number, path: string): ExtraFields {
-  const stop = start + length;
-  let zip64: ExtraFields["zip64"];
-  // Some writers pad with less than a header; it means nothing.
-  for (let at = start; at + 4 <= stop;) {
-    const id = view.getUint16(at, true);
-    const size = view.getUint16(at + 2, true);
-    at += 4;
-    if (at + size > stop) throw malformed(`the extra fields of entry ${show(path)} are damaged`);
-    if (id === 0x0001) {
-      if (zip64 !== undefined) throw hostile(`the entry ${show(path)} has two zip64 fields`);
-      zip64 = { at, length: size };
-    } else if (id === 0x7075) {
-      throw malformed(`the entry ${show(path)} has a second name, for readers that know the Unicode path field`);
-    } else if (id === 0x9901 || id === 0x0017) throw malformed(`the entry ${show(path)} is encrypted`);
-    at += size;
-  }
-  return { zip64 };
-}
-
-/** Replaces fields that are all ones by those of the zip64 extra field (4.5.3), in their fixed order. */
-export class Zip64Fields {
-  readonly #view: DataView;
-  readonly #path: string;
-  #at: number;
-  readonly #stop: number;
-  #used = false;
-  readonly #present: boolean;
-
-  constructor(view: DataView, extra: ExtraFields, path: string) {
-    this.#view = view;
-    this.#path = path;
-    this.#present = extra.zip64 !== undefined;
-    this.#at = extra.zip64?.at ?? 0;
-    this.#stop = this.#at + (extra.zip64?.length ?? 0);
-  }
-
-  resolve(value: number): number {
-    if (value !== IN_ZIP64_32) return value;
-    if (this.#at + 8 > this.#stop) throw malformed(`the zip64 field of entry ${show(this.#path)} is too short`);
-    const resolved = readUint64(this.#view, this.#at);
-    this.#at += 8;
-    this.#used = true;
-    return resolved;
-  }
-
-  /** @throws {TaskError} `SECURITY_VIOLATION` when the field holds values that nothing refers to */
-  finish(): void {
-    if (this.#present && (!this.#used || this.#at !== this.#stop)) {
-      throw hostile(`the zip64 field of entry ${show(this.#path)} says more than its header asks for`);
-    }
-  }
-}
-
-/** A 64-bit number; one that no file can have is refused. */
-export function readUint64(view: DataView, at: number): number {
-  const value = view.getBigUint64(at, true);
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw hostile("a zip64 size or offset is impossibly large");
-  return Number(value);
 }

@@ -4,7 +4,8 @@
  */
 
 import { hostile, overLimit, type PackageLimits, show, showList } from "./limits.ts";
-import { type ParsedModule, parseModule, shownPath } from "./parse_module.ts";
+import { type ParsedModule, shownPath } from "./_describe_module.ts";
+import { parseModule } from "./parse_module.ts";
 import { isModulePath } from "./resolve_entry.ts";
 import { type ImportContext, type ResolvedImport, resolveImport } from "./resolve_import.ts";
 import { TaskError } from "../task_error.ts";

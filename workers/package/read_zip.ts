@@ -11,7 +11,8 @@
  */
 
 import { crc32, inflateExactly } from "./_inflate.ts";
-import { FLAG_DESCRIPTOR, readDirectory, readExtra, readUint64, Zip64Fields, type ZipEntry } from "./_zip_directory.ts";
+import { FLAG_DESCRIPTOR, readDirectory, type ZipEntry } from "./_zip_directory.ts";
+import { readExtra, readUint64, Zip64Fields } from "./_zip_extra.ts";
 import { hostile, malformed, overLimit, type PackageLimits, show } from "./limits.ts";
 import { TaskError } from "../task_error.ts";
 
@@ -106,7 +107,7 @@ function checkLocalHeader(view: DataView, bytes: Uint8Array, entry: ZipEntry, st
   const zip64 = new Zip64Fields(view, readExtra(view, nameEnd, extraLength, entry.path), entry.path);
   const size = zip64.resolve(view.getUint32(at + 22, true));
   const packedSize = zip64.resolve(view.getUint32(at + 18, true));
-  zip64.finish();
+  zip64.finish([size, packedSize]);
   const crc = view.getUint32(at + 14, true);
   // A writer that cannot seek leaves these zero and tells them after the data.
   const isLater = (entry.flags & FLAG_DESCRIPTOR) !== 0 && size === 0 && packedSize === 0 && crc === 0;

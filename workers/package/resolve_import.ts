@@ -10,7 +10,7 @@ import { type Dependency, isDeclared, packageOf } from "./dependencies.ts";
 import { faultOfPath } from "./entry_name.ts";
 import { show } from "./limits.ts";
 import { isNodeBuiltin } from "./node_builtins.ts";
-import type { ImportReference } from "./parse_module.ts";
+import type { ImportReference } from "./_describe_module.ts";
 import { MODULE_EXTENSIONS } from "./resolve_entry.ts";
 
 /** What user code may import besides its own files. */
