@@ -45,10 +45,14 @@ const PROGRAM = new URL("serve.ts", import.meta.url);
  * @throws {Error} with its standard error when it ends instead
  */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
-  const child = spawn(options);
+  // A folder of its own, since one that is killed cannot clean up.
+  const folder = Deno.makeTempDirSync({ prefix: "rexec-test-" });
+  const child = spawn({ ...options, env: { TMPDIR: folder, ...options.env } });
   const stderr = new TextCollector(child.stderr);
   const exited = child.status.then(async ({ code, signal }): Promise<ServerExit> => {
-    return { code, signal, stderr: await stderr.end };
+    const said = await stderr.end;
+    await Deno.remove(folder, { recursive: true });
+    return { code, signal, stderr: said };
   });
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let line = "";
