@@ -7,6 +7,7 @@ import { ExecutionStatus, ServiceStatus } from "../protos/generated/types.ts";
 import { loadConfig } from "./config/mod.ts";
 import type { Config } from "./config/schema.ts";
 import { messageOf } from "./errors.ts";
+import { highestMemoryMb } from "./execution/callers.ts";
 import { Executor } from "./execution/executor.ts";
 import { serviceLogger, startLogging } from "./logging/mod.ts";
 import { LoadMeter } from "./metrics/load_meter.ts";
@@ -110,7 +111,8 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
       execution: config.execution,
       policy: config.policy,
       observer: {
-        executionEnded(nodeType, status, durationMs, queueMs) {
+        executionEnded(nodeType, status, durationMs, queueMs, caller) {
+          metrics.callerServed(caller, OUTCOME_LABEL[status]);
           metrics.executionEnded(nodeType, OUTCOME_LABEL[status], durationMs / 1_000);
           metrics.queueWaited(queueMs / 1_000);
         },
@@ -123,11 +125,12 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
           onHostExit: ({ reason }) => metrics.hostRestarted(reason),
           maxWorkers: config.pool.maxWorkers,
           startTimeoutMs: config.pool.startTimeoutMs,
-          memoryMb: config.policy.ceilings.memoryMb,
+          memoryMb: highestMemoryMb(config.policy),
           maxInputBytes: config.execution.maxInputMb * MEGABYTE,
         }),
     }),
   );
+  metrics.addCallers(executor.callers.names);
   metrics.addNodeTypes(executor.nodes.map(({ nodeType }) => nodeType));
   const [host] = executor.hosts;
   const probed = config.sandbox.probe && host !== undefined ? await probeSandbox(host, runtimeDirectory) : [];
@@ -139,7 +142,7 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
       observer: metrics,
       load: () => meter.load,
       serviceStatus: () => serviceStatus,
-    }),
+    }, config.auth),
   );
   metrics.watchLoad({
     queueLength: () => executor.queueLength,

@@ -14,6 +14,7 @@ import { addConfig } from "./commands/config.ts";
 import { addNodes } from "./commands/nodes.ts";
 import { addServe } from "./commands/serve.ts";
 import { addStatus } from "./commands/status.ts";
+import { addToken } from "./commands/token.ts";
 import { OutputError, UsageError } from "./errors.ts";
 import { EXIT, EXIT_CODE_HELP, type ExitCode, toExitCode } from "./exit_code.ts";
 import { type GlobalOptions, Session } from "./session.ts";
@@ -79,7 +80,7 @@ function build(terminal: Terminal, signal: AbortSignal, written: Promise<void>[]
     const token = options.token ?? env["REXEC_TOKEN"];
     return new Session({ ...options, ...(token ? { token } : {}) }, terminal, signal);
   };
-  for (const add of [addServe, addNodes, addStatus, addCall, addConfig]) add(program, start);
+  for (const add of [addServe, addNodes, addStatus, addCall, addConfig, addToken]) add(program, start);
   return program;
 }
 

@@ -15,6 +15,9 @@ export {
 } from "./load.ts";
 export { isLoopbackHost } from "./rules.ts";
 export {
+  AuthOptions,
+  CALLER_NAME,
+  CallerPolicy,
   Config,
   ExecutionCeilingOptions,
   ExecutionLimitOptions,

@@ -15,14 +15,30 @@ export interface ConfigRule {
 /** Every rule between settings. */
 export const RULES: readonly ConfigRule[] = [
   {
-    keys: ["server.host", "server.allowUnauthenticatedPublicBind"],
-    check({ server }) {
+    keys: ["server.host", "server.allowUnauthenticatedPublicBind", "server.tls.clientCaFile", "auth.tokensFile"],
+    check({ server, auth }) {
       if (isLoopbackHost(server.host) || server.allowUnauthenticatedPublicBind) return undefined;
+      if (auth.tokensFile !== null || server.tls.clientCaFile !== null) return undefined;
       return `"${server.host}" can be reached from other machines, and callers need not prove who they are. ` +
-        "Bind to 127.0.0.1, or set server.allowUnauthenticatedPublicBind (ALLOW_UNAUTHENTICATED_PUBLIC_BIND=true) " +
-        "where something in front of the service decides who may call it";
+        "Bind to 127.0.0.1; or make tokens with `rexec token create` and set auth.tokensFile (TOKENS_FILE); or ask for " +
+        "client certificates with server.tls.clientCaFile (GRPC_TLS_CLIENT_CA); or set " +
+        "server.allowUnauthenticatedPublicBind (ALLOW_UNAUTHENTICATED_PUBLIC_BIND=true) where something in front of " +
+        "the service decides who may call it";
     },
   },
+  {
+    keys: ["server.host", "auth.tokensFile", "server.tls.certFile", "server.allowPlaintextTokens"],
+    check({ server, auth }) {
+      if (auth.tokensFile === null || server.tls.certFile !== null) return undefined;
+      if (isLoopbackHost(server.host) || server.allowPlaintextTokens) return undefined;
+      return `"${server.host}" can be reached from other machines, and tokens would cross the network unencrypted. ` +
+        "Set server.tls.certFile and keyFile (GRPC_TLS_CERT, GRPC_TLS_KEY), or server.allowPlaintextTokens " +
+        "(ALLOW_PLAINTEXT_TOKENS=true) where something in front of the service encrypts";
+    },
+  },
+  needs("server.tls.certFile", "GRPC_TLS_CERT", "server.tls.keyFile", "GRPC_TLS_KEY"),
+  needs("server.tls.keyFile", "GRPC_TLS_KEY", "server.tls.certFile", "GRPC_TLS_CERT"),
+  needs("server.tls.clientCaFile", "GRPC_TLS_CLIENT_CA", "server.tls.certFile", "GRPC_TLS_CERT"),
   {
     keys: ["metrics.port", "server.port", "metrics.host", "server.host", "metrics.enabled"],
     check({ metrics, server }) {
@@ -36,6 +52,23 @@ export const RULES: readonly ConfigRule[] = [
   ceiling("cpuPercent", "MAX_CPU_PERCENT"),
   ceiling("outputMb", "MAX_OUTPUT_SIZE_MB"),
 ];
+
+type TlsKey = "server.tls.certFile" | "server.tls.keyFile" | "server.tls.clientCaFile";
+
+/** A file of TLS that does nothing without another. */
+function needs(key: TlsKey, variable: string, other: TlsKey, otherVariable: string): ConfigRule {
+  const valueOf = ({ server: { tls } }: Config, name: TlsKey) => {
+    if (name === "server.tls.certFile") return tls.certFile;
+    return name === "server.tls.keyFile" ? tls.keyFile : tls.clientCaFile;
+  };
+  return {
+    keys: [key, other],
+    check(config) {
+      if (valueOf(config, key) === null || valueOf(config, other) !== null) return undefined;
+      return `without ${other} there is no TLS. Set ${other} (${otherVariable}) too, or take ${key} (${variable}) away`;
+    },
+  };
+}
 
 function ceiling(name: keyof ExecutionLimitOptions, variable: string): ConfigRule {
   return {

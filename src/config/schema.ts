@@ -12,19 +12,44 @@ import { z } from "zod";
 const PORT = z.int().min(0).max(65_535);
 const HOST = z.string().min(1).max(253).regex(/^[A-Za-z0-9.:_-]+$/).meta({ allowed: "an IP address or a host name" });
 
+/** A file that may be absent. */
+const FILE = z.string().min(1).nullable().default(null).meta({ allowed: "a path, or null" });
+
 /** The gRPC listener. */
 export const ServerOptions = z.strictObject({
   host: HOST.default("127.0.0.1").describe(
-    "Address that gRPC listens on. Anything but a loopback address needs `allowUnauthenticatedPublicBind`",
+    "Address that gRPC listens on. Anything but a loopback address needs callers who prove who they are (`auth.tokensFile`, `server.tls.clientCaFile`), or `allowUnauthenticatedPublicBind`",
   ),
   port: PORT.default(50_051).describe("Port that gRPC listens on; 0 takes a free one"),
   allowUnauthenticatedPublicBind: z.boolean().default(false).describe(
     "Whether callers that prove no identity may be served on an address that other machines can reach",
   ),
+  allowPlaintextTokens: z.boolean().default(false).describe(
+    "Whether tokens may cross the network unencrypted, on an address that other machines can reach and without TLS",
+  ),
+  reflection: z.boolean().default(true).describe(
+    "Whether the server describes itself (gRPC reflection); where callers have to prove who they are, only to those",
+  ),
+  tls: z.strictObject({
+    certFile: FILE.describe("Certificate of the service with its chain, as PEM. null: no TLS"),
+    keyFile: FILE.describe("Private key of the certificate, as PEM"),
+    clientCaFile: FILE.describe(
+      "Authorities of client certificates, as PEM; every client then has to show one, and its name is the caller's",
+    ),
+  }).prefault({}).describe("Encryption of the gRPC listener: TLS 1.2 or later, HTTP/2 only"),
   maxMessageBytes: z.int().min(1_024).max(1_073_741_824).default(134_217_728).describe(
     "Largest message taken and sent, in bytes; a larger one ends its call with RESOURCE_EXHAUSTED",
   ),
   maxConnections: z.int().min(1).max(100_000).default(1_000).describe("Connections open at once; the next is closed"),
+  maxConnectionsPerPeer: z.int().min(1).max(100_000).default(512).describe(
+    "Connections open at once from one address; the next is closed",
+  ),
+  handshakeTimeoutMs: z.int().min(100).max(600_000).default(10_000).describe(
+    "How long a new connection may take for TLS and the opening of HTTP/2 before it is closed, in milliseconds",
+  ),
+  idleTimeoutMs: z.int().min(1_000).max(86_400_000).default(1_800_000).describe(
+    "How long a connection may be without a call before it is closed, in milliseconds",
+  ),
   maxStreamsPerConnection: z.int().min(1).max(100_000).default(1_000).describe(
     "Calls in progress at once on one connection; a client queues the next by itself",
   ),
@@ -40,6 +65,15 @@ export const ServerOptions = z.strictObject({
 });
 /** See {@linkcode ServerOptions}. */
 export type ServerOptions = z.output<typeof ServerOptions>;
+
+/** Who may call. */
+export const AuthOptions = z.strictObject({
+  tokensFile: FILE.describe(
+    "File of bearer tokens, made by `rexec token create`; every call then has to carry one of them, or come over a connection with a client certificate. null: none",
+  ),
+});
+/** See {@linkcode AuthOptions}. */
+export type AuthOptions = z.output<typeof AuthOptions>;
 
 /** The limits that a request can name, with the values given as defaults. */
 function limits(defaults: { timeoutSeconds: number; memoryMb: number; cpuPercent: number; outputMb: number }) {
@@ -111,7 +145,38 @@ export const MetricsOptions = z.strictObject({
 /** See {@linkcode MetricsOptions}. */
 export type MetricsOptions = z.output<typeof MetricsOptions>;
 
-const NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*\*?$/;
+/** What a caller may be called. Names come from tokens and certificates, and go into logs and metrics. */
+export const CALLER_NAME = /^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,127}$/;
+
+const HOSTS = z.array(z.string().min(1).max(255)).max(1_000);
+const NAMES = z.array(z.string().max(255).regex(/^[A-Za-z_][A-Za-z0-9_]*\*?$/)).max(1_000);
+
+/**
+ * What one caller gets: quotas, and whatever differs from the policy's own ceilings and grants. What is absent is taken
+ * from the caller `*`, and from the policy where that has nothing either. Lists replace lists.
+ */
+export const CallerPolicy = z.strictObject({
+  /** Tasks waiting or running at once. 0: no limit. */
+  maxActiveTasks: z.int().min(0).max(1_000_000).optional(),
+  /** Requests in a second, and as many at once after a pause. 0: no limit. */
+  maxRequestsPerSecond: z.number().min(0).max(1_000_000).optional(),
+  /** CPU time of the tasks that ended within the last hour, in seconds. 0: no limit. */
+  cpuSecondsPerHour: z.number().min(0).max(100_000_000).optional(),
+  ceilings: z.strictObject({
+    timeoutSeconds: z.int().min(1).max(86_400).optional(),
+    memoryMb: z.int().min(16).max(1_048_576).optional(),
+    cpuPercent: z.int().min(1).max(100_000).optional(),
+    outputMb: z.int().min(1).max(1_048_576).optional(),
+  }).optional(),
+  network: z.strictObject({ allowed: z.boolean().optional(), hosts: HOSTS.optional() }).optional(),
+  filesystem: z.strictObject({
+    allowed: z.boolean().optional(),
+    scratchMb: z.int().min(1).max(1_048_576).optional(),
+  }).optional(),
+  environment: z.strictObject({ allowedNames: NAMES.optional() }).optional(),
+});
+/** See {@linkcode CallerPolicy}. */
+export type CallerPolicy = z.output<typeof CallerPolicy>;
 
 /** What requests may ask for: the whole of security.yaml. */
 export const PolicyOptions = z.strictObject({
@@ -120,7 +185,7 @@ export const PolicyOptions = z.strictObject({
   ),
   network: z.strictObject({
     allowed: z.boolean().default(false).describe("Whether a request may ask for network access"),
-    hosts: z.array(z.string().min(1).max(255)).max(1_000).default(["*"]).meta({
+    hosts: HOSTS.default(["*"]).meta({
       allowed: "a list of host names, each with an optional port",
     }).describe(
       "Hosts a task with network access may reach: `name`, `name:port`, `*.example.com`, or `*` for any public address. Loopback, private and link-local addresses only where named",
@@ -131,10 +196,9 @@ export const PolicyOptions = z.strictObject({
     scratchMb: z.int().min(1).max(1_048_576).default(256).describe("Size of a task's scratch folder, in megabytes"),
   }).prefault({}).describe("File access of tasks"),
   environment: z.strictObject({
-    allowedNames: z.array(z.string().max(255).regex(NAME_PATTERN))
-      .max(1_000).default([]).meta({ allowed: "a list of variable names, which may end in `*`" }).describe(
-        "Environment variables a request may set for its task; a name that ends in `*` stands for all that start so",
-      ),
+    allowedNames: NAMES.default([]).meta({ allowed: "a list of variable names, which may end in `*`" }).describe(
+      "Environment variables a request may set for its task; a name that ends in `*` stands for all that start so",
+    ),
   }).prefault({}).describe("Environment variables of tasks"),
   imports: z.strictObject({
     blocked: z.array(z.string().min(1).max(255)).max(10_000).default([]).meta({ allowed: "a list of module names" })
@@ -147,14 +211,12 @@ export const PolicyOptions = z.strictObject({
     maxUnpackedMb: z.int().min(1).max(16_384).default(256).describe("Largest code package once unpacked, in megabytes"),
     maxFiles: z.int().min(1).max(1_000_000).default(10_000).describe("Files in one code package"),
   }).prefault({}).describe("Code packages"),
-  callers: z.strictObject({
-    maxActiveTasks: z.int().min(0).max(1_000_000).default(0).describe(
-      "Tasks that one caller may have waiting or running at once. 0: no limit",
-    ),
-    maxRequestsPerSecond: z.int().min(0).max(1_000_000).default(0).describe(
-      "Requests that one caller may send in a second. 0: no limit",
-    ),
-  }).prefault({}).describe("Quotas of each caller"),
+  callers: z.record(z.union([z.literal("*"), z.string().regex(CALLER_NAME)]), CallerPolicy).default({}).meta({
+    allowed:
+      "a table from callers (`*` for all that have no entry) to maxActiveTasks, maxRequestsPerSecond, cpuSecondsPerHour (0: no limit), ceilings, network, filesystem and environment",
+  }).describe(
+    "Quotas of callers by name, and what they get instead of the ceilings and grants of this file; `*` holds for all others and fills what an entry leaves out",
+  ),
 });
 /** See {@linkcode PolicyOptions}. */
 export type PolicyOptions = z.output<typeof PolicyOptions>;
@@ -202,6 +264,7 @@ export type LoggingOptions = z.output<typeof LoggingOptions>;
 /** The whole configuration. */
 export const Config = z.strictObject({
   server: ServerOptions.prefault({}).describe("The gRPC listener"),
+  auth: AuthOptions.prefault({}).describe("Who may call"),
   execution: ExecutionSectionOptions.prefault({}).describe("Admission and default limits of executions"),
   sandbox: SandboxOptions.prefault({}).describe("How tasks are kept in"),
   pool: PoolOptions.prefault({}).describe("The pool of sandbox hosts"),

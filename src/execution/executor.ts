@@ -12,6 +12,7 @@ import { taskLogger } from "../logging/mod.ts";
 import type { HostProcess, NodeDescription, StopReason, TaskEnd } from "../sandbox/host_process.ts";
 import type { HostPool } from "../sandbox/host_pool.ts";
 import { AdmissionQueue } from "./admission.ts";
+import { ANONYMOUS, Callers } from "./callers.ts";
 import { type ExecutionLimits, resolveLimits } from "./limits.ts";
 
 const MEGABYTE = 1024 * 1024;
@@ -42,8 +43,17 @@ export interface ExecutionReport {
 
 /** Who counts executions. */
 export interface ExecutionObserver {
-  /** @param nodeType one that exists, or `unknown` */
-  executionEnded(nodeType: string, status: ExecutionStatus, durationMs: number, queueMs: number): void;
+  /**
+   * @param nodeType one that exists, or `unknown`
+   * @param caller whose it was
+   */
+  executionEnded(
+    nodeType: string,
+    status: ExecutionStatus,
+    durationMs: number,
+    queueMs: number,
+    caller: string,
+  ): void;
 }
 
 /** Sums over all executions since the start. */
@@ -66,6 +76,8 @@ export interface ExecutorOptions {
 
 /** Executes tasks. Owned by the composition root. */
 export class Executor implements AsyncDisposable {
+  /** Who may do how much. */
+  readonly callers: Callers;
   readonly #options: ExecutorOptions;
   readonly #queue: AdmissionQueue;
   readonly #pool: HostPool;
@@ -79,6 +91,7 @@ export class Executor implements AsyncDisposable {
 
   private constructor(options: ExecutorOptions, queue: AdmissionQueue, pool: HostPool) {
     this.#options = options;
+    this.callers = new Callers({ policy: options.policy, defaults: options.execution.defaults });
     this.#queue = queue;
     this.#pool = pool;
     this.#maxInputBytes = options.execution.maxInputMb * MEGABYTE;
@@ -127,18 +140,22 @@ export class Executor implements AsyncDisposable {
    * Runs a node on one input.
    *
    * @param signal aborts when the caller goes away; the execution then ends CANCELLED and its sandbox is freed
+   * @param caller whose policy and quotas hold
    * @returns what it came to, failures of the task included
-   * @throws {ServiceError} `DRAINING`, `QUEUE_FULL`, or what {@linkcode resolveLimits} throws: the call was not admitted
+   * @throws {ServiceError} `DRAINING`, `QUEUE_FULL`, `RATE_LIMITED`, or what {@linkcode resolveLimits} throws: the call was
+   * not admitted
    */
-  executeNode(request: NodeExecution, { signal }: { signal: AbortSignal }): Promise<ExecutionReport> {
+  executeNode(
+    request: NodeExecution,
+    { signal, caller = ANONYMOUS }: { signal: AbortSignal; caller?: string },
+  ): Promise<ExecutionReport> {
     if (this.#draining !== undefined) {
       throw new ServiceError("DRAINING", "Cannot admit execution: the service is shutting down");
     }
-    const limits = resolveLimits(request.options, {
-      defaults: this.#options.execution.defaults,
-      policy: this.#options.policy,
-    });
-    const run = new NodeRun(`${this.#idPrefix}-${this.#nextId++}`, request, limits, this.#pool, this.#queue);
+    const limits = resolveLimits(request.options, this.callers.termsFor(caller));
+    const lease = this.callers.admitTask(caller);
+    const taskId = `${this.#idPrefix}-${this.#nextId++}`;
+    const run = new NodeRun(taskId, request, limits, { pool: this.#pool, queue: this.#queue, caller });
     const textBytes = taskTextBytes(request);
     if (textBytes > MAX_TASK_TEXT_BYTES) {
       run.refuse(
@@ -149,11 +166,19 @@ export class Executor implements AsyncDisposable {
         `Cannot run task: its input has ${request.input.length} bytes, execution.maxInputMb allows ${this.#maxInputBytes}`,
       );
     } else {
-      run.start(signal);
+      try {
+        run.start(signal);
+      } catch (error) {
+        lease.end(0);
+        throw error;
+      }
     }
     this.#runs.add(run);
-    return run.report.promise.finally(() => this.#release(run)).then((report) => {
-      this.#account(request.nodeType, report, run);
+    return run.report.promise.finally(() => {
+      lease.end(run.cpuMs ?? run.durationMs);
+      this.#release(run);
+    }).then((report) => {
+      this.#account(request.nodeType, report, run, caller);
       return report;
     });
   }
@@ -191,7 +216,7 @@ export class Executor implements AsyncDisposable {
     if (this.#runs.size === 0) this.#draining?.idle.resolve();
   }
 
-  #account(nodeType: string, report: ExecutionReport, run: NodeRun): void {
+  #account(nodeType: string, report: ExecutionReport, run: NodeRun, caller: string): void {
     const totals = this.#totals;
     totals.total++;
     if (report.status === ExecutionStatus.SUCCESS) totals.succeeded++;
@@ -199,7 +224,7 @@ export class Executor implements AsyncDisposable {
     totals.durationMs += run.durationMs;
     totals.peakMemoryBytes = Math.max(totals.peakMemoryBytes, run.memoryPeakBytes);
     const label = this.#nodeTypes.has(nodeType) ? nodeType : "unknown";
-    this.#options.observer.executionEnded(label, report.status, run.durationMs, run.queueMs);
+    this.#options.observer.executionEnded(label, report.status, run.durationMs, run.queueMs, caller);
   }
 }
 
@@ -244,6 +269,7 @@ class NodeRun {
   readonly #limits: ExecutionLimits;
   readonly #pool: HostPool;
   readonly #queue: AdmissionQueue;
+  readonly #caller: string;
   readonly #startTimestamp = Date.now();
   readonly #admittedAt = performance.now();
   #state: RunState = { kind: "new" };
@@ -254,13 +280,21 @@ class NodeRun {
   durationMs = 0;
   queueMs = 0;
   memoryPeakBytes = 0;
+  /** `undefined` where it was not measured: the task was cancelled, or its host died. */
+  cpuMs: number | undefined;
 
-  constructor(taskId: string, request: NodeExecution, limits: ExecutionLimits, pool: HostPool, queue: AdmissionQueue) {
+  constructor(
+    taskId: string,
+    request: NodeExecution,
+    limits: ExecutionLimits,
+    { pool, queue, caller }: { pool: HostPool; queue: AdmissionQueue; caller: string },
+  ) {
     this.#taskId = taskId;
     this.#request = request;
     this.#limits = limits;
     this.#pool = pool;
     this.#queue = queue;
+    this.#caller = caller;
   }
 
   /** Ends it before it starts. */
@@ -415,6 +449,7 @@ class NodeRun {
   #end(end: RunEnd): void {
     if (this.#state.kind === "ended") return;
     this.#leave();
+    this.cpuMs = end.cpuMs;
     const totalMs = performance.now() - this.#admittedAt;
     this.queueMs = Math.max(0, totalMs - this.durationMs);
     const output = end.output ?? new Uint8Array();
@@ -441,7 +476,7 @@ class NodeRun {
   }
 
   #log({ level, message }: TaskLog): void {
-    const logger = taskLogger(this.#taskId, { node_type: this.#request.nodeType });
+    const logger = taskLogger(this.#taskId, { node_type: this.#request.nodeType, caller: this.#caller });
     if (level === "warning") logger.warn("{message}", { message });
     else logger.info("{message}", { message });
   }

@@ -8,6 +8,9 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 /** Label of everything that is not known by name, so that callers cannot make up series. */
 export const UNKNOWN = "unknown";
 
+/** Label of callers that the policy does not name. */
+export const OTHER = "other";
+
 const MAX_METHODS = 64;
 const DURATION_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 const WAIT_BUCKETS = [0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30];
@@ -45,9 +48,14 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #nodeTypes = new Set<string>();
   readonly #methods = new Set<string>();
+  readonly #callers = new Set<string>();
 
   readonly #requests = this.#counter("rexec_requests_total", "gRPC calls that ended", ["method", "status"]);
   readonly #executions = this.#counter("rexec_executions_total", "Executions that ended", ["node_type", "status"]);
+  readonly #served = this.#counter("rexec_caller_executions_total", "Executions that ended, by caller", [
+    "caller",
+    "status",
+  ]);
   readonly #restarts = this.#counter("rexec_host_restarts_total", "Sandbox hosts that were replaced", ["reason"]);
   readonly #bytesIn = this.#counter("rexec_bytes_in_total", "Payload bytes received", []);
   readonly #bytesOut = this.#counter("rexec_bytes_out_total", "Payload bytes sent", []);
@@ -79,6 +87,17 @@ export class Metrics {
   /** Gives node types series of their own; executions of others count as {@linkcode UNKNOWN}. */
   addNodeTypes(nodeTypes: Iterable<string>): void {
     for (const nodeType of nodeTypes) this.#nodeTypes.add(nodeType);
+  }
+
+  /** Gives callers series of their own; executions of others count as {@linkcode OTHER}. Without any, none is counted. */
+  addCallers(callers: Iterable<string>): void {
+    for (const caller of callers) this.#callers.add(caller);
+  }
+
+  /** An execution of a caller ended. */
+  callerServed(caller: string, outcome: ExecutionOutcome): void {
+    if (this.#callers.size === 0) return;
+    this.#served.inc({ caller: this.#callers.has(caller) ? caller : OTHER, status: outcome });
   }
 
   /** A gRPC call ended with a status code's name, such as `OK`. */

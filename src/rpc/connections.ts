@@ -1,45 +1,85 @@
 /**
- * The listener: accepts sockets itself and hands them to gRPC, because a socket's `bytesWritten` is the only measure
- * of what a client has not read yet.
+ * The listener: accepts sockets itself, secures them where TLS is on, and hands them to gRPC, because a socket's
+ * `bytesWritten` is the only measure of what a client has not read yet.
  * @module
  */
 
 import type { ConnectionInjector } from "@grpc/grpc-js";
 import { createServer, type Server, type Socket } from "node:net";
-import { setImmediate } from "node:timers";
+import type { Server as TlsServer, TLSSocket } from "node:tls";
+import type { ServerOptions } from "../config/schema.ts";
 import { messageOf, ServiceError } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
+import { batchWrites } from "./batch_writes.ts";
+import { LogThrottle } from "./log_throttle.ts";
+import { callerOfCertificate, createTlsServer, type TlsFiles } from "./tls.ts";
 
 const logger = serviceLogger("rpc", "connections");
 
+/** Bytes with which every client opens HTTP/2: the preface and the head of a SETTINGS frame (RFC 9113, 3.4). */
+const OPENING_BYTES = 24 + 9;
+
 /** Where to listen, and how many may connect. */
-export interface ListenOptions {
-  readonly host: string;
-  /** 0 takes a free one. */
-  readonly port: number;
-  readonly maxConnections: number;
+export type ListenOptions = Pick<
+  ServerOptions,
+  "host" | "port" | "maxConnections" | "maxConnectionsPerPeer" | "handshakeTimeoutMs"
+>;
+
+/** The two ends of a connection, which no other connection has at the same time. */
+export interface ConnectionEnds {
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+}
+
+/** An accepted socket, from its first byte to its last. */
+interface Connection {
+  readonly raw: Socket;
+  /** Its two ends. */
+  readonly key: string;
+  readonly peer: string;
+  /** What HTTP/2 speaks over, once it does: the raw socket, or the one that TLS made of it. */
+  http2: Socket | undefined;
+  readonly openingTimer: ReturnType<typeof setTimeout>;
 }
 
 /** Open connections and the socket that takes new ones. */
 export class ConnectionListener implements AsyncDisposable {
+  readonly #options: ListenOptions;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #injector: ConnectionInjector;
+  readonly #tls: TlsServer | undefined;
+  /** By their ends, which is how calls and secured sockets find them. */
+  readonly #connections = new Map<string, Connection>();
+  readonly #perPeer = new Map<string, number>();
+  /** Callers that their connection's certificate names. */
+  readonly #callers = new Map<string, string>();
+  readonly #refusals = new LogThrottle();
+  readonly #failures = new LogThrottle();
 
-  private constructor(server: Server) {
-    this.#server = server;
+  private constructor(options: ListenOptions, injector: ConnectionInjector, tls: TlsFiles | undefined) {
+    this.#options = options;
+    this.#injector = injector;
+    this.#server = createServer((socket) => this.#accept(socket));
+    this.#tls = tls === undefined ? undefined : createTlsServer(tls, options.handshakeTimeoutMs);
+    this.#tls?.on("secureConnection", (socket) => this.#onSecured(socket));
+    this.#tls?.on("tlsClientError", (error, socket) => this.#onTlsFailed(error, socket));
   }
 
   /**
    * Listens, and injects what connects.
+   * @param tls absent for connections in the clear
    * @throws {ServiceError} `CONFIG_INVALID` when the address cannot be bound, with the setting to change
    */
   static async start(
-    { host, port, maxConnections }: ListenOptions,
+    options: ListenOptions,
     injector: ConnectionInjector,
+    tls?: TlsFiles,
   ): Promise<ConnectionListener> {
-    const server = createServer();
-    const listener = new ConnectionListener(server);
-    server.on("connection", (socket) => listener.#accept(socket, maxConnections, injector));
+    const { host, port } = options;
+    const listener = new ConnectionListener(options, injector, tls);
+    const server = listener.#server;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once("error", reject);
     server.listen(port, host, resolve);
@@ -68,7 +108,12 @@ export class ConnectionListener implements AsyncDisposable {
 
   /** Open connections. */
   get count(): number {
-    return this.#sockets.size;
+    return this.#connections.size;
+  }
+
+  /** The caller that the certificate of an open connection names. */
+  callerOf(ends: ConnectionEnds): string | undefined {
+    return this.#callers.get(keyOf(ends));
   }
 
   /** Takes no more connections; open ones go on. */
@@ -80,52 +125,99 @@ export class ConnectionListener implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
-    for (const socket of this.#sockets) socket.destroy();
+    for (const { raw, http2, openingTimer } of this.#connections.values()) {
+      clearTimeout(openingTimer);
+      http2?.destroy();
+      raw.destroy();
+    }
     await promise;
   }
 
-  #accept(socket: Socket, maxConnections: number, injector: ConnectionInjector): void {
-    if (this.#sockets.size >= maxConnections) {
-      logger.warn("Connection from {peer} refused: {count} are open, server.maxConnections is {maxConnections}", {
-        peer: socket.remoteAddress,
-        count: this.#sockets.size,
-        maxConnections,
-      });
+  #accept(raw: Socket): void {
+    const peer = raw.remoteAddress;
+    const key = keyOf(raw);
+    // It is gone already; or its ends are those of one that is gone, which is not yet known here.
+    if (peer === undefined || this.#connections.has(key)) {
+      raw.destroy();
+      return;
+    }
+    const refusal = this.#refusal(peer);
+    if (refusal !== undefined) {
+      this.#refusals.log((suppressed) =>
+        logger.warn("Connection from {peer} refused: {refusal}", { peer, refusal, suppressed })
+      );
+      raw.destroy();
+      return;
+    }
+    const openingTimer = setTimeout(() => this.#closeUnlessOpened(connection), this.#options.handshakeTimeoutMs);
+    const connection: Connection = { raw, key, peer, http2: undefined, openingTimer };
+    this.#connections.set(key, connection);
+    this.#perPeer.set(peer, (this.#perPeer.get(peer) ?? 0) + 1);
+    // A client that goes away without a word is no fault of the service's.
+    raw.on("error", (error) => logger.debug("Connection failed: {error}", { error: error.message }));
+    raw.on("close", () => this.#forget(connection));
+    raw.setNoDelay(true);
+    if (this.#tls === undefined) this.#inject(connection, raw);
+    else this.#tls.emit("connection", raw);
+  }
+
+  #refusal(peer: string): string | undefined {
+    const { maxConnections, maxConnectionsPerPeer } = this.#options;
+    const open = this.#connections.size;
+    if (open >= maxConnections) return `${open} are open, server.maxConnections is ${maxConnections}`;
+    const ofPeer = this.#perPeer.get(peer) ?? 0;
+    if (ofPeer < maxConnectionsPerPeer) return undefined;
+    return `${ofPeer} from there are open, server.maxConnectionsPerPeer is ${maxConnectionsPerPeer}`;
+  }
+
+  #inject(connection: Connection, socket: Socket): void {
+    connection.http2 = socket;
+    batchWrites(socket);
+    this.#injector.injectConnection(socket);
+  }
+
+  #onSecured(socket: TLSSocket): void {
+    // Both sockets have the same ends.
+    const connection = this.#connections.get(keyOf(socket));
+    socket.on("error", (error) => logger.debug("Connection failed: {error}", { error: error.message }));
+    // Clients that name no protocol get past the negotiation.
+    if (connection === undefined || socket.alpnProtocol !== "h2") {
       socket.destroy();
       return;
     }
-    this.#sockets.add(socket);
-    // A client that goes away without a word is no fault of the service's.
-    socket.on("error", (error) => logger.debug("Connection failed: {error}", { error: error.message }));
-    socket.on("close", () => this.#sockets.delete(socket));
-    socket.setNoDelay(true);
-    batchWrites(socket);
-    injector.injectConnection(socket);
+    const caller = callerOfCertificate(socket);
+    if (caller !== undefined) this.#callers.set(connection.key, caller);
+    socket.once("close", () => connection.raw.destroy());
+    this.#inject(connection, socket);
+  }
+
+  #onTlsFailed(error: Error, socket: Socket): void {
+    const peer = socket?.remoteAddress;
+    this.#failures.log((suppressed) =>
+      logger.warn("TLS handshake with {peer} failed: {error}", { peer, error: error.message, suppressed })
+    );
+    socket?.destroy();
+  }
+
+  #closeUnlessOpened(connection: Connection): void {
+    if ((connection.http2?.bytesRead ?? 0) >= OPENING_BYTES) return;
+    logger.debug("Connection from {peer} closed: it was not open within server.handshakeTimeoutMs", {
+      peer: connection.peer,
+    });
+    connection.http2?.destroy();
+    connection.raw.destroy();
+  }
+
+  #forget(connection: Connection): void {
+    if (!this.#connections.delete(connection.key)) return;
+    this.#callers.delete(connection.key);
+    clearTimeout(connection.openingTimer);
+    const left = (this.#perPeer.get(connection.peer) ?? 1) - 1;
+    if (left > 0) this.#perPeer.set(connection.peer, left);
+    else this.#perPeer.delete(connection.peer);
   }
 }
 
-/**
- * Lets what HTTP/2 writes within one turn of the event loop go out with one system call. It writes the head, the
- * message and the trailers of every answer apart, and answers tend to come in batches; the writes were a quarter of
- * the server's time.
- */
-function batchWrites(socket: Socket): void {
-  let corked = false;
-  const uncork = () => {
-    corked = false;
-    socket.uncork();
-  };
-  // The trailers are written by an immediate of HTTP/2's own; a second one comes after it.
-  const uncorkAfterTrailers = () => void setImmediate(uncork);
-  const write = socket.write;
-  const batched = (...args: unknown[]) => {
-    if (!corked) {
-      corked = true;
-      socket.cork();
-      setImmediate(uncorkAfterTrailers);
-    }
-    return Reflect.apply(write, socket, args);
-  };
-  // Defined rather than assigned, for the type of `write` lists overloads that a function which passes all on cannot have.
-  Object.defineProperty(socket, "write", { value: batched, configurable: true, writable: true });
+function keyOf({ localAddress, localPort, remoteAddress, remotePort }: ConnectionEnds): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }

@@ -16,6 +16,7 @@ import type {
 } from "../../protos/generated/execution.ts";
 import { ServiceStatus } from "../../protos/generated/types.ts";
 import { ServiceError } from "../errors.ts";
+import { callerOf } from "./caller.ts";
 import type { Executor } from "../execution/executor.ts";
 import type { Load } from "../metrics/load_meter.ts";
 import { SERVICE_VERSION } from "../version.ts";
@@ -46,6 +47,13 @@ interface CallWatch {
   readonly openCalls: OpenCalls;
 }
 
+/** Whose call a handler works on, and for how long. */
+interface CallContext {
+  /** Aborts when the caller cancels or goes away. */
+  readonly signal: AbortSignal;
+  readonly caller: string;
+}
+
 /** Builds the handlers. */
 export function executionService(
   options: ExecutionServiceOptions,
@@ -55,7 +63,7 @@ export function executionService(
   const watch: CallWatch = { observer, openCalls };
   const startedAt = performance.now();
   return {
-    executeNode: unary("ExecuteNode", watch, (request, signal) => executeNode(request, signal, options)),
+    executeNode: unary("ExecuteNode", watch, (request, of) => executeNode(request, of, options)),
     listNodes: unary("ListNodes", watch, (request) => listNodes(request, executor)),
     getStatus: unary("GetStatus", watch, (request) => getStatus(request, startedAt, options)),
     executeCustomTask: unimplementedUnary("ExecuteCustomTask", "code packages are not run yet", watch),
@@ -68,7 +76,7 @@ export function executionService(
 
 async function executeNode(
   request: ExecuteNodeRequest,
-  signal: AbortSignal,
+  of: CallContext,
   { executor, observer }: ExecutionServiceOptions,
 ): Promise<ExecuteNodeResponse> {
   const { nodeType, config, inputData, serializationFormat, options } = request;
@@ -79,7 +87,7 @@ async function executeNode(
     input: inputData,
     format: serializationFormat,
     options,
-  }, { signal });
+  }, of);
   observer.bytesSent(report.output.length);
   return {
     status: report.status,
@@ -136,7 +144,7 @@ function getStatus(
 function unary<Request, Response>(
   method: string,
   { observer, openCalls }: CallWatch,
-  handle: (request: Request, signal: AbortSignal) => Response | Promise<Response>,
+  handle: (request: Request, of: CallContext) => Response | Promise<Response>,
 ): handleUnaryCall<Request, Response> {
   return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => {
     void answer(call, callback);
@@ -154,7 +162,7 @@ function unary<Request, Response>(
       );
     });
     try {
-      const response = await handle(call.request, controller.signal);
+      const response = await handle(call.request, { signal: controller.signal, caller: callerOf(call) });
       answered = true;
       observer.requestEnded(method, controller.signal.aborted ? "CANCELLED" : "OK");
       callback(null, response);

@@ -10,10 +10,18 @@ import { HealthImplementation } from "grpc-health-check";
 import { Buffer } from "node:buffer";
 import { DESCRIPTOR_SET_BASE64 } from "../../protos/generated/descriptor_set.ts";
 import { RemoteExecutionServiceService } from "../../protos/generated/execution.ts";
-import type { ServerOptions } from "../config/schema.ts";
+import type { AuthOptions, ServerOptions } from "../config/schema.ts";
+import { isLoopbackHost } from "../config/mod.ts";
+import { serviceLogger } from "../logging/mod.ts";
+import { Authenticator } from "./authenticator.ts";
+import { callerInterceptor } from "./caller.ts";
 import { ConnectionListener } from "./connections.ts";
 import { executionService, type ExecutionServiceOptions } from "./execution_service.ts";
 import { OpenCalls } from "./open_calls.ts";
+import { loadTls } from "./tls.ts";
+import { readTokenFile, TokenStore } from "./token_file.ts";
+
+const logger = serviceLogger("rpc");
 
 /** The service's name, as health checks ask for it; the empty name stands for the whole server. */
 export const SERVICE_NAME = "remotemedia.execution.RemoteExecutionService";
@@ -45,25 +53,46 @@ export class RpcServer implements AsyncDisposable {
 
   /**
    * Starts to serve; health says SERVING from the first call on.
-   * @throws {ServiceError} `CONFIG_INVALID` when the address cannot be bound
+   * @throws {ServiceError} `CONFIG_INVALID` when the address cannot be bound, or a file of TLS or tokens cannot be used
    */
-  static async start(options: ServerOptions, service: ExecutionServiceOptions): Promise<RpcServer> {
+  static async start(
+    options: ServerOptions,
+    service: ExecutionServiceOptions,
+    auth: AuthOptions = { tokensFile: null },
+  ): Promise<RpcServer> {
+    const tls = loadTls(options.tls, Date.now());
+    const { tokensFile } = auth;
+    const authenticator = new Authenticator({
+      tokens: tokensFile === null ? undefined : loadTokens(tokensFile),
+      certificates: tls?.ca !== undefined,
+      callerOfConnection: (ends) => listener.callerOf(ends),
+    });
+    const interceptor = callerInterceptor({
+      authenticator,
+      callers: service.executor.callers,
+      onRefused: (method, status) => service.observer.requestEnded(method, status),
+    });
     const server = new Server({
       "grpc.max_receive_message_length": options.maxMessageBytes,
       "grpc.max_send_message_length": options.maxMessageBytes,
       "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
       "grpc.keepalive_time_ms": options.keepaliveIntervalMs,
       "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
+      "grpc.max_connection_idle_ms": options.idleTimeoutMs,
       "grpc.enable_channelz": 0,
+      interceptors: interceptor === undefined ? [] : [interceptor],
     });
     const openCalls = new OpenCalls();
     server.addService(RemoteExecutionServiceService, executionService(service, openCalls));
     const health = new HealthImplementation({ "": "SERVING", [SERVICE_NAME]: "SERVING" });
     health.addToServer(server);
-    const descriptors = loadFileDescriptorSetFromBuffer(Buffer.from(DESCRIPTOR_SET_BASE64, "base64"));
-    new ReflectionService(descriptors).addToServer(server);
+    if (options.reflection) {
+      const descriptors = loadFileDescriptorSetFromBuffer(Buffer.from(DESCRIPTOR_SET_BASE64, "base64"));
+      new ReflectionService(descriptors).addToServer(server);
+    }
     const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-    const listener = await ConnectionListener.start(options, injector);
+    const listener = await ConnectionListener.start(options, injector, tls);
+    sayWhoMayCall(options.host, authenticator.required);
     return new RpcServer(server, injector, listener, health, openCalls);
   }
 
@@ -94,6 +123,27 @@ export class RpcServer implements AsyncDisposable {
     await within(CLOSE_GRACE_MS, closed.promise);
     this.#server.forceShutdown();
     this.#injector.destroy();
+  }
+}
+
+function loadTokens(path: string): TokenStore {
+  const store = new TokenStore(
+    readTokenFile(path, {
+      onReadable: () => logger.warn("Other users of this machine can read the tokens file {path}", { path }),
+    }),
+  );
+  if (store.size === 0) logger.warn("The tokens file {path} holds no token: nobody can call", { path });
+  return store;
+}
+
+function sayWhoMayCall(host: string, required: boolean): void {
+  if (required) return;
+  if (isLoopbackHost(host)) {
+    logger.info("Callers need not prove who they are: every user and program of this machine may call, others cannot");
+  } else {
+    logger.warn("Callers need not prove who they are, and other machines can reach {host}: anyone there may call", {
+      host,
+    });
   }
 }
 

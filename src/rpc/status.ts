@@ -3,7 +3,7 @@
  * @module
  */
 
-import { status } from "@grpc/grpc-js";
+import { Metadata, status } from "@grpc/grpc-js";
 import type { ServerErrorResponse } from "@grpc/grpc-js";
 import { type ErrorCode, messageOf, ServiceError } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
@@ -34,10 +34,21 @@ export const GRPC_STATUS = {
   INTERNAL: status.INTERNAL,
 } as const satisfies Record<ErrorCode, status>;
 
-/** What the caller hears of an error: its own words if we know it, else a fixed sentence while the log gets the cause. */
+/** When to come back, in milliseconds, as gRPC's own retries read it (gRFC A6). */
+export const PUSHBACK_HEADER = "grpc-retry-pushback-ms";
+
+/**
+ * What the caller hears of an error: its own words if we know it, else a fixed sentence while the log gets the cause.
+ * Where the error knows when a retry helps (`retryAfterMs` in its details), a trailer says so.
+ */
 export function toGrpcError(error: unknown, method: string): ServerErrorResponse {
   if (error instanceof ServiceError && error.code !== "INTERNAL") {
-    return Object.assign(new Error(error.message), { code: GRPC_STATUS[error.code], details: error.message });
+    const { retryAfterMs } = error.details;
+    return Object.assign(new Error(error.message), {
+      code: GRPC_STATUS[error.code],
+      details: error.message,
+      ...(retryAfterMs === undefined ? {} : { metadata: pushback(retryAfterMs) }),
+    });
   }
   logger.error("{method} failed: {error}", { method, error: messageOf(error), stack: stackOf(error) });
   const details = "Internal error; the service's log has the cause";
@@ -47,6 +58,12 @@ export function toGrpcError(error: unknown, method: string): ServerErrorResponse
 /** The name of a status code, `OK` say. */
 export function statusName(code: number): string {
   return status[code] ?? "UNKNOWN";
+}
+
+function pushback(retryAfterMs: string): Metadata {
+  const metadata = new Metadata();
+  metadata.set(PUSHBACK_HEADER, retryAfterMs);
+  return metadata;
 }
 
 function stackOf(error: unknown): string | undefined {

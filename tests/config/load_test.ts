@@ -131,7 +131,7 @@ const REFUSED: readonly [what: string, yaml: string, fault: RegExp][] = [
   ["a missing value", "pool:\n  maxWorkers:\n", /service\.yaml:2: pool\.maxWorkers: null is not allowed/],
   ["a key spelt otherwise", "pool: { max_workers: 1 }", /did you mean "maxWorkers"/],
   ["a key like nothing known", "pool: { zzz: 1 }", /unknown key; known here: maxWorkers, startTimeoutMs/],
-  ["a list", "- server", /must be a section with the keys server, execution/],
+  ["a list", "- server", /must be a section with the keys server, auth, execution/],
   ["a prototype", "__proto__: { polluted: 1 }", /service\.yaml:1: __proto__: unknown key/],
   ["a section of another file", "policy: {}", /policy: unknown key/],
   ["an endless value", `pool: { maxWorkers: ${"x".repeat(500)} }`, /maxWorkers: "x{79}… is not allowed/],
