@@ -19,6 +19,8 @@ const PATTERNS: readonly RedactionPattern[] = [
     pattern: /\b((?:[a-z_]*token|passw(?:or)?d|secret|api[-_]?key)["']?\s*[=:]\s*["']?)[^\s"',;&]{3,}/gi,
     replacement: `$1${REDACTED}`,
   },
+  // Tokens of `rexec token create`; what is left names the token and proves nothing.
+  { pattern: /\b(rxt_[0-9a-f]{12}_)[A-Za-z0-9_-]{8,}/g, replacement: `$1${REDACTED}` },
   { ...JWT_PATTERN, replacement: REDACTED },
 ];
 

@@ -160,6 +160,38 @@ for (const host of ["0.0.0.0", "::", "10.0.0.1", "127.evil.example", "example.co
   });
 }
 
+const PUBLIC = { GRPC_HOST: "0.0.0.0" };
+const TLS = { GRPC_TLS_CERT: "/c.pem", GRPC_TLS_KEY: "/k.pem" };
+const AUTHENTICATED: readonly [what: string, env: Record<string, string>, fault: RegExp | undefined][] = [
+  ["tokens and TLS", { ...PUBLIC, ...TLS, TOKENS_FILE: "/t.yaml" }, undefined],
+  ["client certificates", { ...PUBLIC, ...TLS, GRPC_TLS_CLIENT_CA: "/ca.pem" }, undefined],
+  ["TLS alone", { ...PUBLIC, ...TLS }, /server\.host: "0\.0\.0\.0" .*callers need not prove who they are/],
+  ["tokens without TLS", { ...PUBLIC, TOKENS_FILE: "/t.yaml" }, /server\.host: .*tokens would cross .* unencrypted/],
+  ["tokens without TLS, if told to", { ...PUBLIC, TOKENS_FILE: "/t", ALLOW_PLAINTEXT_TOKENS: "true" }, undefined],
+  [
+    "tokens without TLS, told of nobody only",
+    { ...PUBLIC, TOKENS_FILE: "/t", ALLOW_UNAUTHENTICATED_PUBLIC_BIND: "true" },
+    /unencrypted/,
+  ],
+  ["tokens without TLS on loopback", { TOKENS_FILE: "/t.yaml" }, undefined],
+  ["a certificate without its key", { GRPC_TLS_CERT: "/c.pem" }, /server\.tls\.certFile: without server\.tls\.keyFile/],
+  ["a key without its certificate", { GRPC_TLS_KEY: "/k.pem" }, /server\.tls\.keyFile: without server\.tls\.certFile/],
+  [
+    "an authority without TLS",
+    { GRPC_TLS_CLIENT_CA: "/ca" },
+    /server\.tls\.clientCaFile: without server\.tls\.certFile/,
+  ],
+];
+
+for (const [what, env, fault] of AUTHENTICATED) {
+  Deno.test(`loadConfig() ${fault === undefined ? "takes" : "refuses"} ${what}`, () => {
+    if (fault === undefined) return void load({}, { env });
+    const faults = faultsOf({}, { env });
+    assert.equal(faults.length, 1, faults.join("\n"));
+    assert.match(faults[0] ?? "", fault);
+  });
+}
+
 for (const host of ["127.0.0.1", "127.8.8.8", "::1", "localhost"]) {
   Deno.test(`loadConfig() takes ${host} for an address of this machine only`, () => {
     assert.equal(load({}, { env: { GRPC_HOST: host } }).config.server.host, host);

@@ -77,7 +77,9 @@ for (const format of ["pretty", "json"]) {
       const logger = serviceLogger("rpc");
       logger.info("Call {auth_token}", { auth_token: "S3CRET1", authorization: ["S3CRET2"], iban: "S3CRET3" });
       logger.info("Nested", { headers: { password: "S3CRET4", list: [{ api_key: "S3CRET5" }] } });
-      logger.info("Header was Bearer S3CRET6789 and {text}", { text: "url?api_key=S3CRET7&x=1" });
+      logger.info("Header was Bearer S3CRET6789 and {text}", {
+        text: "url?api_key=S3CRET7&x=1 rxt_0123456789ab_S3CRET8901",
+      });
       logger.info("Customer", { id: "cust-53" });
       const cause = new Error('cannot read {"password": "S3CRET8"}');
       logger.error("Failed: {error}", {
