@@ -14,7 +14,7 @@ const LIMITS = { maxCompressedBytes: 100_000, maxUnpackedBytes: 1_000_000, maxFi
 const EDGES = [0, 1, 2, 8, 0x7f, 0x80, 0xff, 0x504b0304, 0xfffe, 0xffff, 0x7fffffff, 0xfffffffe, 0xffffffff];
 
 function mutate(bytes: Uint8Array, random: () => number): Uint8Array {
-  let result = bytes.slice();
+  let result: Uint8Array = bytes.slice();
   const below = (limit: number) => Math.floor(random() * limit);
   for (let count = 1 + below(4); count > 0; count--) {
     const at = below(result.length);

@@ -4,7 +4,7 @@ import { DEFAULT_PACKAGE_LIMITS, type ImportPolicy, openPackage } from "../../wo
 import { isNodeBuiltin } from "../../workers/package/node_builtins.ts";
 import { parseModule } from "../../workers/package/parse_module.ts";
 import { TaskError, type TaskErrorCode } from "../../workers/task_error.ts";
-import { bytesOf, writeZip } from "../support/zip_writer.ts";
+import { writeZip } from "../support/zip_writer.ts";
 
 const FILES: Readonly<Record<string, string>> = {
   "lib/a.ts": "export const a = 1; export type T = 1;",

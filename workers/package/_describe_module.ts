@@ -3,7 +3,7 @@
  * @module
  */
 
-import { isNode, type Node, nodesOf } from "./_syntax_tree.ts";
+import { isNode, type Node } from "./_syntax_tree.ts";
 import { show } from "./limits.ts";
 import { TaskError } from "../task_error.ts";
 
@@ -48,47 +48,50 @@ export function placeOf(node: Node): Place {
   return isPosition(start) ? { line: start.line, column: start.column + 1 } : { line: 1, column: 1 };
 }
 
-/**
- * Collects the imports and exports of a module.
- * @throws {TaskError} `INVALID_TASK` for TypeScript's forms of CommonJS
- */
-export function describeModule(program: Node, path: string): ParsedModule {
-  const imports: ImportReference[] = [];
-  const exports = new Set<string>();
-  let hasStarExport = false;
-  for (const node of nodesOf(program)) {
+/** Collects the imports and exports of a module from its nodes, in the order of the source. */
+export class ModuleDescription implements ParsedModule {
+  readonly imports: ImportReference[] = [];
+  readonly exports = new Set<string>();
+  hasStarExport = false;
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** @throws {TaskError} `INVALID_TASK` for TypeScript's forms of CommonJS */
+  add(node: Node): void {
     switch (node.type) {
       case "ImportDeclaration":
-        if (node.importKind !== "type") imports.push(reference(node, node.source, "static", node.attributes));
+        if (node.importKind !== "type") this.imports.push(reference(node, node.source, "static", node.attributes));
         break;
       case "ExportAllDeclaration":
         if (node.exportKind === "type") break;
-        hasStarExport = true;
-        imports.push(reference(node, node.source, "static", node.attributes));
+        this.hasStarExport = true;
+        this.imports.push(reference(node, node.source, "static", node.attributes));
         break;
       case "ExportNamedDeclaration":
         if (node.exportKind === "type") break;
-        if (isNode(node.source)) imports.push(reference(node, node.source, "static", node.attributes));
-        addExports(node, exports);
+        if (isNode(node.source)) this.imports.push(reference(node, node.source, "static", node.attributes));
+        addExports(node, this.exports);
         break;
       case "ExportDefaultDeclaration":
-        exports.add("default");
+        this.exports.add("default");
         break;
       case "ImportExpression": {
         const specifier = literalOf(node.source);
         if (specifier === undefined) break; // Computed: the sandbox's own rights decide when it runs.
-        imports.push({ ...placeOf(node), specifier, kind: "dynamic", attributeType: typeOfOptions(node.options) });
+        this.imports.push({ ...placeOf(node), specifier, kind: "dynamic", attributeType: typeOfOptions(node.options) });
         break;
       }
       case "TSImportEqualsDeclaration":
         if (node.importKind === "type" || !isNode(node.moduleReference)) break;
         if (node.moduleReference.type !== "TSExternalModuleReference") break;
-        throw commonJs(path, node, "import = require()");
+        throw commonJs(this.#path, node, "import = require()");
       case "TSExportAssignment":
-        throw commonJs(path, node, "export =");
+        throw commonJs(this.#path, node, "export =");
     }
   }
-  return { imports, exports, hasStarExport };
 }
 
 function commonJs(path: string, node: Node, what: string): TaskError {

@@ -14,7 +14,7 @@ export interface Node {
 
 /** Whether a value is a node of a tree. */
 export function isNode(value: unknown): value is Node {
-  return typeof value === "object" && value !== null && typeof Reflect.get(value, "type") === "string";
+  return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
 }
 
 /** Fields of nodes that hold no nodes of the program. */
@@ -32,27 +32,6 @@ const NO_CHILDREN: ReadonlySet<string> = new Set([
   "trailingComments",
   "innerComments",
 ]);
-
-function* childrenOf(node: Node): Generator<[field: string, child: Node]> {
-  for (const field in node) {
-    if (NO_CHILDREN.has(field)) continue;
-    const value = node[field];
-    if (Array.isArray(value)) {
-      for (const item of value) if (isNode(item)) yield [field, item];
-    } else if (isNode(value)) yield [field, value];
-  }
-}
-
-/** All nodes of a tree, parents before children, in the order of the source. */
-export function* nodesOf(root: Node): Generator<Node> {
-  const stack: Node[] = [root];
-  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-    yield node;
-    const children: Node[] = [];
-    for (const [, child] of childrenOf(node)) children.push(child);
-    for (const child of children.reverse()) stack.push(child);
-  }
-}
 
 /** Depth that a tree may have, in units: a node inside another one costs {@linkcode NESTING_COST}, a link of a chain 1. */
 export const MAX_DEPTH = 1_000;
@@ -82,15 +61,37 @@ function costOf(parent: Node, field: string): number {
   return CHAINS.has(`${parent.type}.${field}`) ? 1 : NESTING_COST;
 }
 
-/** Finds a node that lies too deep; `undefined` when none does. */
-export function depthFault(root: Node): { node: Node } | undefined {
-  const stack: [node: Node, depth: number][] = [[root, 0]];
-  for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
-    const [node, depth] = top;
-    if (depth > MAX_DEPTH) return { node };
-    for (const [field, child] of childrenOf(node)) {
-      stack.push([child, depth + costOf(node, field)]);
+/**
+ * Visits all nodes of a tree, parents before children, in the order of the source.
+ * @returns the first node that lies too deep, where the walk ends; `undefined` when none does
+ */
+export function visitNodes(root: Node, visit: (node: Node) => void): Node | undefined {
+  const nodes: Node[] = [root];
+  const depths: number[] = [0];
+  for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
+    const depth = depths.pop() ?? 0;
+    if (depth > MAX_DEPTH) return node;
+    visit(node);
+    const first = nodes.length;
+    for (const field in node) {
+      const value = node[field];
+      if (typeof value !== "object" || value === null || NO_CHILDREN.has(field)) continue;
+      const children: readonly unknown[] = Array.isArray(value) ? value : [value];
+      for (const child of children) {
+        if (!isNode(child)) continue;
+        nodes.push(child);
+        depths.push(depth + costOf(node, field));
+      }
     }
+    reverseFrom(nodes, first);
+    reverseFrom(depths, first);
   }
   return undefined;
+}
+
+function reverseFrom<T>(items: T[], start: number): void {
+  for (let low = start, high = items.length - 1; low < high; low++, high--) {
+    // Both are in range: low and high lie between start and the end.
+    [items[low], items[high]] = [items[high]!, items[low]!];
+  }
 }

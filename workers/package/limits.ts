@@ -19,7 +19,7 @@ export interface PackageLimits {
   readonly maxPathBytes: number;
   /** Folders and file name of a path together. */
   readonly maxPathDepth: number;
-  /** One TypeScript or JavaScript module, in bytes; parsing takes some hundred times that in memory. */
+  /** One TypeScript or JavaScript module, in bytes; parsing takes up to 350 times that in memory. */
   readonly maxModuleBytes: number;
   /** All modules of the package together, in bytes. */
   readonly maxModulesBytes: number;
@@ -33,7 +33,7 @@ export const DEFAULT_PACKAGE_LIMITS: PackageLimits = {
   maxRatio: 100,
   maxPathBytes: 512,
   maxPathDepth: 32,
-  maxModuleBytes: 2 * 2 ** 20,
+  maxModuleBytes: 2 ** 20,
   maxModulesBytes: 16 * 2 ** 20,
 };
 

@@ -9,8 +9,15 @@
  */
 
 import { parse, type ParserOptions } from "@babel/parser";
-import { describeModule, isPosition, type ParsedModule, type Place, placeOf, shownPath } from "./_describe_module.ts";
-import { depthFault, isNode, type Node } from "./_syntax_tree.ts";
+import {
+  isPosition,
+  ModuleDescription,
+  type ParsedModule,
+  type Place,
+  placeOf,
+  shownPath,
+} from "./_describe_module.ts";
+import { isNode, type Node, visitNodes } from "./_syntax_tree.ts";
 import { type PackageLimits, show } from "./limits.ts";
 import { TaskError } from "../task_error.ts";
 
@@ -32,9 +39,10 @@ export function parseModule(path: string, source: Uint8Array, limits: PackageLim
     );
   }
   const program = parseProgram(path, decodeSource(path, source));
-  const fault = depthFault(program);
-  if (fault !== undefined) throw tooDeep(path, placeOf(fault.node));
-  return describeModule(program, path);
+  const description = new ModuleDescription(path);
+  const tooDeepNode = visitNodes(program, (node) => description.add(node));
+  if (tooDeepNode !== undefined) throw tooDeep(path, placeOf(tooDeepNode));
+  return description;
 }
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
