@@ -92,6 +92,7 @@ const NO_ENTRIES: [string, Files | string, string, RegExp][] = [
   ["an absolute path", FUNCTION, "/a.ts", /leaves the package/],
   ["a name that is none", FUNCTION, "main.ts:a b", /"a b" is not a name/],
   ["no name after the colon", FUNCTION, "main.ts:", /no name follows/],
+  ["a Python name that is none", { "a.py": PYTHON }, "a:b-c", /none of the known forms/],
   ["no known form", FUNCTION, "a b c", /none of the known forms/],
   ["a # after what is no file", FUNCTION, "a#b", /no TypeScript or JavaScript file/],
   ["a very long text", FUNCTION, "a".repeat(1_001), /longer than 1000/],

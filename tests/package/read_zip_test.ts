@@ -183,6 +183,13 @@ const BAD: [string, ZipSource[], ZipOptions, TaskErrorCode, RegExp][] = [
     "SECURITY_VIOLATION",
     /contradicts/,
   ],
+  [
+    "a descriptor of another signature",
+    [{ ...A, flags: 8, after: concat(u(4, 7), descriptor(CRC, PACKED.length, DATA.length).subarray(4)) }],
+    {},
+    "INVALID_TASK",
+    /belong to none/,
+  ],
   ["no descriptor where one is announced", [{ ...A, flags: 8 }], {}, "INVALID_TASK", /belong to none/],
   ["bytes after an entry", [{ ...A, after: u(4, 7) }], {}, "INVALID_TASK", /after entry "a"/],
   ["bytes before all", [A], { before: bytesOf("#!/bin/sh\n") }, "INVALID_TASK", /before entry "a"/],
