@@ -6,9 +6,9 @@
 import { ExecutionStatus, ServiceStatus } from "../protos/generated/types.ts";
 import { loadConfig } from "./config/mod.ts";
 import type { Config } from "./config/schema.ts";
-import { messageOf } from "./errors.ts";
+import { messageOf, ServiceError } from "./errors.ts";
 import { highestMemoryMb } from "./execution/callers.ts";
-import { Executor } from "./execution/executor.ts";
+import { CUSTOM_TASK, Executor } from "./execution/executor.ts";
 import { serviceLogger, startLogging } from "./logging/mod.ts";
 import { LoadMeter } from "./metrics/load_meter.ts";
 import { type ExecutionOutcome, Metrics, startMetricsServer } from "./metrics/mod.ts";
@@ -16,6 +16,8 @@ import { RpcServer } from "./rpc/server.ts";
 import { checkRuntime } from "./runtime_check.ts";
 import { requireSandboxCode } from "./sandbox/code.ts";
 import { HostPool } from "./sandbox/host_pool.ts";
+import type { HostExit, HostProcess } from "./sandbox/host_process.ts";
+import { TaskHostPool } from "./sandbox/task_host_pool.ts";
 import { selectJail } from "./sandbox/jails/mod.ts";
 import { probeSandbox } from "./sandbox/probe.ts";
 import { tryCpuMs, tryResidentBytes } from "./sandbox/proc.ts";
@@ -106,6 +108,14 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
   let serviceStatus = ServiceStatus.STARTING;
   const jail = await selectJail(config.sandbox);
   const metrics = new Metrics({ build: { version: SERVICE_VERSION, deno: Deno.version.deno } });
+  const hostOptions = {
+    jail,
+    runtimeDirectory,
+    onHostExit: ({ reason }: HostExit) => metrics.hostRestarted(reason),
+    startTimeoutMs: config.pool.startTimeoutMs,
+    memoryMb: highestMemoryMb(config.policy),
+    maxInputBytes: config.execution.maxInputMb * MEGABYTE,
+  };
   const executor = stack.use(
     await Executor.start({
       execution: config.execution,
@@ -118,22 +128,21 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
         },
       },
       startPool: (onCapacity) =>
-        HostPool.start({
-          jail,
-          runtimeDirectory,
+        HostPool.start({ ...hostOptions, role: "node", onCapacity, maxWorkers: config.pool.maxWorkers }),
+      startTaskPool: ({ length, onCapacity }) =>
+        TaskHostPool.start({
+          ...hostOptions,
+          maxInputBytes: hostOptions.maxInputBytes + config.policy.packages.maxCompressedMb * MEGABYTE,
           onCapacity,
-          onHostExit: ({ reason }) => metrics.hostRestarted(reason),
-          maxWorkers: config.pool.maxWorkers,
-          startTimeoutMs: config.pool.startTimeoutMs,
-          memoryMb: highestMemoryMb(config.policy),
-          maxInputBytes: config.execution.maxInputMb * MEGABYTE,
+          queueLength: length,
+          maxHosts: config.pool.maxTaskHosts,
+          readyHosts: config.pool.readyTaskHosts,
         }),
     }),
   );
   metrics.addCallers(executor.callers.names);
-  metrics.addNodeTypes(executor.nodes.map(({ nodeType }) => nodeType));
-  const [host] = executor.hosts;
-  const probed = config.sandbox.probe && host !== undefined ? await probeSandbox(host, runtimeDirectory) : [];
+  metrics.addNodeTypes([...executor.nodes.map(({ nodeType }) => nodeType), CUSTOM_TASK]);
+  const probed = config.sandbox.probe ? await probeEachKind(executor.hosts, runtimeDirectory) : 0;
 
   const meter = stack.use(new LoadMeter(() => usageOf([Deno.pid, ...executor.hosts.map(({ pid }) => pid)])));
   const rpc = stack.use(
@@ -148,7 +157,10 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
     queueLength: () => executor.queueLength,
     activeTasks: () => executor.activeCount,
     connections: () => rpc.connectionCount,
-    hosts: () => executor.load,
+    hosts: () => {
+      const { busy, available, starting } = executor.taskLoad;
+      return { ...executor.load, task_busy: busy, task_available: available, task_starting: starting };
+    },
   });
   const http = config.metrics.enabled
     ? stack.use(startMetricsServer({
@@ -168,7 +180,7 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
       metricsPort: http?.port,
       sandbox: jail.type,
       workers: config.pool.maxWorkers,
-      probedOperations: probed.length,
+      probedOperations: probed,
       startupMs: performance.now(),
     },
     drain() {
@@ -176,6 +188,20 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
       rpc.announceDrain();
     },
   };
+}
+
+/** Probes one host of each role; one for user code is thrown away afterwards, since it has had its task. */
+async function probeEachKind(hosts: readonly HostProcess[], runtimeDirectory: string): Promise<number> {
+  let operations = 0;
+  for (const role of ["node", "task"] as const) {
+    const host = hosts.find((candidate) => candidate.role === role);
+    if (host === undefined) {
+      throw new ServiceError("SANDBOX_LEAK", `Cannot serve: no sandbox for a ${role} is there to prove itself`);
+    }
+    operations += (await probeSandbox(host, runtimeDirectory)).length;
+    if (role === "task") host.kill("retired");
+  }
+  return operations;
 }
 
 function usageOf(pids: readonly number[]) {

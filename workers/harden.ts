@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { AssetName, AssetReply } from "./protocol.ts";
+import type { AssetName, AssetReply, FilesReply, FilesToWrite } from "./protocol.ts";
 
 /** What stays. All else on the global object goes, so that a new runtime API is absent until it is listed here. */
 const KEPT_GLOBALS: ReadonlySet<string> = new Set([
@@ -53,6 +53,8 @@ const scope = globalThis as unknown as {
 const postMessage = scope.postMessage;
 const now = performance.now;
 const clock = performance;
+const denoInspect = Deno.inspect;
+const { NotCapable, PermissionDenied } = Deno.errors;
 
 /** Sends bytes to the host, which must hold whole frames; the buffer is transferred. */
 export function post(bytes: Uint8Array<ArrayBuffer>): void {
@@ -62,6 +64,43 @@ export function post(bytes: Uint8Array<ArrayBuffer>): void {
 /** Asks the host for an asset; the answer goes to the receiver of {@linkcode onAsset}. */
 export function requestAsset(name: AssetName): void {
   apply(postMessage, globalThis, [name]);
+}
+
+/**
+ * Has the host write files for user code; the worker can read them afterwards, and nothing else.
+ * @returns URL of the folder that they lie in
+ */
+export function writeFiles(files: ReadonlyMap<string, Uint8Array>): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  filesReceiver = (reply) =>
+    "codeUrl" in reply
+      ? resolve(reply.codeUrl)
+      : reject(new Error(`Cannot write the package's files: ${reply.filesError}`));
+  const message: FilesToWrite = { files: [...files] };
+  apply(postMessage, globalThis, [message]);
+  return promise;
+}
+
+/** Shows any value as `Deno.inspect` does. Reading the value may run its code. */
+export function inspect(value: unknown): string {
+  return denoInspect(value, { colors: false });
+}
+
+/** Whether a permission was denied, as Deno's own errors say it. */
+export function isPermissionDenial(error: unknown): boolean {
+  return error instanceof NotCapable || error instanceof PermissionDenied;
+}
+
+/** Takes what user code throws outside of its call: from a timer, or from a promise that nobody awaits. */
+export function onUncaught(receive: (error: unknown) => void): void {
+  apply(addEventListener, globalThis, ["unhandledrejection", (event: PromiseRejectionEvent) => {
+    apply(preventDefault, event, []);
+    receive(event.reason);
+  }]);
+  apply(addEventListener, globalThis, ["error", (event: ErrorEvent) => {
+    apply(preventDefault, event, []);
+    receive(event.error);
+  }]);
 }
 
 /** Monotonic time in milliseconds. */
@@ -81,12 +120,17 @@ export function onAsset(receive: (reply: AssetReply) => void): void {
 
 let messageReceiver: ((bytes: Uint8Array) => void) | undefined;
 let assetReceiver: ((reply: AssetReply) => void) | undefined;
+let filesReceiver: ((reply: FilesReply) => void) | undefined;
+const { addEventListener } = EventTarget.prototype;
+const { preventDefault } = Event.prototype;
 const isTrusted = Object.getOwnPropertyDescriptor(Event.prototype, "isTrusted")?.get;
-apply(EventTarget.prototype.addEventListener, globalThis, ["message", (event: MessageEvent) => {
+apply(addEventListener, globalThis, ["message", (event: MessageEvent<Uint8Array | AssetReply | FilesReply>) => {
   // Only the runtime makes trusted events; anything dispatched from inside the worker is none.
   if (isTrusted === undefined || apply(isTrusted, event, []) !== true) return;
-  if (event.data instanceof Uint8Array) messageReceiver?.(event.data);
-  else assetReceiver?.(event.data as AssetReply); // The host sends nothing else.
+  const { data } = event;
+  if (data instanceof Uint8Array) messageReceiver?.(data);
+  else if ("name" in data) assetReceiver?.(data);
+  else filesReceiver?.(data);
 }]);
 
 /** Removes a property, or makes it `undefined` for good where it cannot be removed. */
@@ -113,7 +157,9 @@ function lock(): PropertyKey[] {
   if (typeof internal === "symbol") remove(Deno, internal);
   const left: PropertyKey[] = [];
   for (let object: object | null = globalThis; object !== null; object = getPrototypeOf(object)) {
-    if (object === Object.prototype) break;
+    // Every event target inherits from here, signals among them, and must keep its methods; messages from the host hold
+    // nothing that user code may not see.
+    if (object === EventTarget.prototype) break;
     for (const key of ownKeys(object)) {
       // Symbols stay: the runtime finds the brand and the listeners of the scope by them when it delivers a message.
       if (typeof key !== "string" || KEPT_GLOBALS.has(key) || key === "constructor") continue;

@@ -7,6 +7,7 @@
 
 import { probePermissions } from "./probe.ts";
 import { readAsset } from "./read_asset.ts";
+import { isFilesToWrite, writeFiles } from "./write_files.ts";
 import {
   decodeJsonPayload,
   encodeFrame,
@@ -30,13 +31,15 @@ export interface HostBootstrap {
   readonly probeWorkerUrl: string;
   /** Longest frame that the server may send, in bytes. */
   readonly maxFrameBytes: number;
+  /** Folder for the files of user code, the one that its worker may read; `null` when the worker runs built-in nodes. */
+  readonly codeDirectory: string | null;
 }
 
 /** Exit codes of a host, as the server reads them. */
 export const HOST_EXIT = { serverGone: 0, workerEnded: 70, cannotStart: 78 } as const;
 
 /** Rights that a host gives up once it is connected; it has none of the others from the start. */
-const GIVEN_UP = ["net", "write", "env", "sys", "run", "ffi", "import"];
+const GIVEN_UP = ["net", "env", "sys", "run", "ffi", "import"];
 
 /** Lies beside the bundle that this is a part of. */
 const ASSETS = new URL("assets/", import.meta.url);
@@ -54,14 +57,21 @@ async function runHost(): Promise<void> {
   // `import` is a permission that Deno's own type does not list yet.
   for (const name of GIVEN_UP) Deno.permissions.revokeSync({ name } as Deno.PermissionDescriptor);
   Deno.permissions.revokeSync({ name: "read", path: bootstrap.socketPath });
+  if (bootstrap.codeDirectory === null) Deno.permissions.revokeSync({ name: "write" });
 
   const writer = new FrameWriter((bytes) => connection.write(bytes), () => Deno.exit(HOST_EXIT.serverGone));
   writer.send(encodeHello(fromHex(bootstrap.token)));
 
-  const worker = startWorker(bootstrap.workerUrl);
+  const worker = startWorker(bootstrap.workerUrl, bootstrap.codeDirectory);
+  let filesWritten = false;
   worker.onmessage = ({ data }: MessageEvent<unknown>) => {
     if (data instanceof Uint8Array) writer.send([data]);
     else if (typeof data === "string") void sendAsset(worker, data);
+    else if (!filesWritten && bootstrap.codeDirectory !== null && isFilesToWrite(data)) {
+      // Once, before user code runs: what comes later is not from our glue.
+      filesWritten = true;
+      worker.postMessage(writeFiles(data, bootstrap.codeDirectory));
+    }
   };
   worker.onerror = (event) => {
     event.preventDefault();
@@ -116,7 +126,7 @@ function toWorker(worker: Worker, bytes: Uint8Array): void {
 
 async function probeHost(payload: Uint8Array, probeWorkerUrl: string): Promise<ProbeOutcome[]> {
   const targets = decodeJsonPayload(payload) as ProbeTargets; // from the server, which we trust
-  const worker = startWorker(probeWorkerUrl);
+  const worker = startWorker(probeWorkerUrl, null);
   const fromWorker = await new Promise<ProbeOutcome[]>((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<ProbeOutcome[]>) => resolve(data);
     worker.onerror = (event) => {
@@ -128,8 +138,20 @@ async function probeHost(payload: Uint8Array, probeWorkerUrl: string): Promise<P
   return [...await probePermissions("host", targets), ...fromWorker];
 }
 
-function startWorker(url: string): Worker {
-  return new Worker(url, { type: "module", deno: { permissions: "none" } });
+/** A worker without permissions, but to read the one folder where its code will lie. */
+function startWorker(url: string, codeDirectory: string | null): Worker {
+  const permissions = codeDirectory === null ? "none" : {
+    read: [codeDirectory],
+    write: false,
+    net: false,
+    env: false,
+    sys: false,
+    run: false,
+    ffi: false,
+    import: false,
+  };
+  // Deno's own type does not list `import` yet.
+  return new Worker(url, { type: "module", deno: { permissions: permissions as Deno.PermissionOptions } });
 }
 
 function fromHex(hex: string): Uint8Array {

@@ -26,6 +26,10 @@ export const FrameKind = {
   Cancel: 2,
   /** server → host and worker: try what must be impossible; payload {@linkcode ProbeTargets} as JSON. */
   Probe: 3,
+  /** server → worker: run user code; payload {@linkcode PackageTask}. */
+  Package: 4,
+  /** server → worker: a limit is near; payload {@linkcode SoftLimit}. */
+  SoftLimit: 5,
   /** host → server, once: payload is the version as `u8`, then the token. */
   Hello: 64,
   /** worker → server, once: ready for tasks; payload JSON, the nodes it has. */
@@ -38,6 +42,8 @@ export const FrameKind = {
   ProbeReport: 68,
   /** host → server: the worker ended; payload is the reason as UTF-8. The host exits next. */
   Fatal: 69,
+  /** worker → server: user code wrote to its console; payload {@linkcode ConsoleText}. */
+  Console: 70,
 } as const;
 
 /** One of {@linkcode FrameKind}. */
@@ -102,6 +108,52 @@ export function taskTextBytes({ nodeType, format, config }: Pick<NodeTask, "node
   for (const [key, value] of config) characters += key.length + value.length;
   return 64 + 8 * config.size + UTF8_BYTES_PER_UNIT * characters;
 }
+
+/** What validation of a code package goes by. */
+export interface PackageOptions {
+  readonly entryPoint: string;
+  /** Packages that the request declares, `npm:name@version` say. */
+  readonly dependencies: readonly string[];
+  readonly maxPackageBytes: number;
+  readonly maxUnpackedBytes: number;
+  readonly maxFiles: number;
+  /** Modules that the policy forbids. */
+  readonly blockedImports: readonly string[];
+}
+
+/** An execution of user code. */
+export interface PackageTask {
+  readonly format: string;
+  readonly memoryLimitBytes: number;
+  readonly maxOutputBytes: number;
+  /** Bytes of console output that are kept. */
+  readonly maxConsoleBytes: number;
+  readonly options: PackageOptions;
+  readonly input: Uint8Array;
+  readonly codePackage: Uint8Array;
+}
+
+/** A limit that is near. */
+export interface SoftLimit {
+  /** Which, `time limit` say. */
+  readonly reason: string;
+  readonly leftMs: number;
+}
+
+/** Text that user code wrote. */
+export interface ConsoleText {
+  readonly stream: "stdout" | "stderr";
+  /** Untrusted. */
+  readonly text: string;
+}
+
+/** Files of a code package, validated, that the worker has its host write before user code runs. Never a frame. */
+export interface FilesToWrite {
+  readonly files: readonly (readonly [path: string, bytes: Uint8Array])[];
+}
+
+/** host → worker: where they lie, a `file:` URL that ends with a slash, or why they do not. */
+export type FilesReply = { readonly codeUrl: string } | { readonly filesError: string };
 
 /** How a task ended, as the worker says; the index is the number on the wire. */
 export const TASK_OUTCOMES = [
@@ -291,6 +343,13 @@ class ByteReader {
     }
   }
 
+  /** A view on the next bytes. */
+  bytes(count: number): Uint8Array {
+    const start = this.#take(count);
+    return this.#bytes.subarray(start, start + count);
+  }
+
+  /** A view on all that is left. */
   rest(): Uint8Array {
     const start = this.#offset;
     this.#offset = this.#bytes.length;
@@ -401,6 +460,62 @@ export function encodeLog(taskId: number, log: TaskLog): FramePieces {
 export function decodeLog(payload: Uint8Array): TaskLog {
   const reader = new ByteReader(payload);
   return { level: reader.u8() === 1 ? "warning" : "info", message: reader.string(MAX_LOG_LINE_LENGTH) };
+}
+
+/** Encodes a {@linkcode FrameKind.Package}. */
+export function encodePackageTask(taskId: number, task: PackageTask): FramePieces {
+  const writer = startFrame(FrameKind.Package, taskId, 512 + task.input.length + inlineLength(task.codePackage));
+  writer.f64(task.memoryLimitBytes);
+  writer.f64(task.maxOutputBytes);
+  writer.f64(task.maxConsoleBytes);
+  writer.string(task.format);
+  writer.string(JSON.stringify(task.options));
+  writer.u32(task.input.length);
+  writer.rest(task.input);
+  return endFrame(writer, task.codePackage);
+}
+
+/** Decodes the payload of a {@linkcode FrameKind.Package}. Input and package are views. @throws {ProtocolError} */
+export function decodePackageTask(payload: Uint8Array): PackageTask {
+  const reader = new ByteReader(payload);
+  return {
+    memoryLimitBytes: reader.amount(),
+    maxOutputBytes: reader.amount(),
+    maxConsoleBytes: reader.amount(),
+    format: reader.string(),
+    // Written by the server, which we trust.
+    options: JSON.parse(reader.string()) as PackageOptions,
+    input: reader.bytes(reader.u32()),
+    codePackage: reader.rest(),
+  };
+}
+
+/** Encodes a {@linkcode FrameKind.SoftLimit}. */
+export function encodeSoftLimit(taskId: number, { reason, leftMs }: SoftLimit): FramePieces {
+  const writer = startFrame(FrameKind.SoftLimit, taskId, 64);
+  writer.f64(leftMs);
+  writer.string(reason);
+  return endFrame(writer, new Uint8Array());
+}
+
+/** Decodes the payload of a {@linkcode FrameKind.SoftLimit}. @throws {ProtocolError} */
+export function decodeSoftLimit(payload: Uint8Array): SoftLimit {
+  const reader = new ByteReader(payload);
+  return { leftMs: reader.amount(), reason: reader.string() };
+}
+
+/** Encodes a {@linkcode FrameKind.Console}. */
+export function encodeConsole(taskId: number, { stream, text }: ConsoleText): FramePieces {
+  const writer = startFrame(FrameKind.Console, taskId, 16 + text.length);
+  writer.u8(stream === "stderr" ? 1 : 0);
+  writer.string(text);
+  return endFrame(writer, new Uint8Array());
+}
+
+/** Decodes the payload of a {@linkcode FrameKind.Console}. @throws {ProtocolError} */
+export function decodeConsole(payload: Uint8Array): ConsoleText {
+  const reader = new ByteReader(payload);
+  return { stream: reader.u8() === 1 ? "stderr" : "stdout", text: reader.string() };
 }
 
 /** Encodes a {@linkcode FrameKind.Hello}. */

@@ -10,6 +10,21 @@ const MAX_CAUSES = 8;
 /** Places of the service's own code, by which no caller should learn where it is installed. */
 const CODE_LOCATION = /(?:file:\/\/\/[^\s()]*\/)(?=[^/\s()]+:\d+)/g;
 
+/** Folders whose names no caller should learn, as URLs and as paths; what lies in them is shown relative to them. */
+const hiddenPrefixes: string[] = [];
+
+/** Hides a folder, given as a `file:` URL that ends with a slash. */
+export function hideFolder(url: string): void {
+  const path = decodeURIComponent(new URL(url).pathname);
+  hiddenPrefixes.push(url, path);
+}
+
+hideFolder(new URL("./", import.meta.url).href);
+
+function withoutFolders(text: string): string {
+  return hiddenPrefixes.reduce((shown, prefix) => shown.replaceAll(prefix, ""), text);
+}
+
 /** Message and traceback of anything that was thrown, bounded, without paths of the host, causes included. */
 export function describeFailure(error: unknown): { message: string; traceback: string } {
   const lines: string[] = [];
@@ -21,9 +36,18 @@ export function describeFailure(error: unknown): { message: string; traceback: s
     current = current instanceof Error ? current.cause : undefined;
   }
   return {
-    message: (error instanceof Error ? error.message : textOf(error)).slice(0, MAX_MESSAGE_LENGTH),
-    traceback: lines.join("\n").replace(CODE_LOCATION, "").slice(0, MAX_TRACEBACK_LENGTH),
+    message: withoutFolders((error instanceof Error ? error.message : textOf(error)).slice(0, MAX_MESSAGE_LENGTH)),
+    traceback: withoutFolders(lines.join("\n")).replace(CODE_LOCATION, "").slice(0, MAX_TRACEBACK_LENGTH),
   };
+}
+
+/** Frames of a stack that are the sandbox's own or the runtime's, which say nothing about the user's code. */
+const FOREIGN_FRAME = /^\s+at .*(?:task_worker\.js:\d+:\d+|ext:[^\s()]*)\)?$/;
+
+/** What user code threw: as {@linkcode describeFailure}, with the frames of its own files only. */
+export function describeUserFailure(thrown: unknown): { message: string; traceback: string } {
+  const { message, traceback } = describeFailure(thrown);
+  return { message, traceback: traceback.split("\n").filter((line) => !FOREIGN_FRAME.test(line)).join("\n") };
 }
 
 function textOf(thrown: unknown): string {

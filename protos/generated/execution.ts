@@ -21,7 +21,14 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { ExecutionMetrics, ExecutionOptions, ExecutionStatus, ServiceMetrics, ServiceStatus } from "./types.ts";
+import {
+  ExecutionMetrics,
+  ExecutionOptions,
+  ExecutionStatus,
+  FailureReason,
+  ServiceMetrics,
+  ServiceStatus,
+} from "./types.ts";
 
 export const protobufPackage = "remotemedia.execution";
 
@@ -101,6 +108,12 @@ export interface ExecuteCustomTaskResponse {
     | undefined;
   /** Requirements that were made available, each with its version. */
   installedDeps: string[];
+  /** What the code wrote to its console by log, info and debug; UTF-8, cut off where the limit is. */
+  stdout: string;
+  /** What the code wrote to its console by warn and error; cut off likewise. */
+  stderr: string;
+  /** Why it did not succeed; unspecified with SUCCESS. */
+  failureReason: FailureReason;
 }
 
 /** A message of the caller in StreamExecute: first `init`, then `data`, at last `close`. */
@@ -825,6 +838,9 @@ function createBaseExecuteCustomTaskResponse(): ExecuteCustomTaskResponse {
     errorTraceback: "",
     metrics: undefined,
     installedDeps: [],
+    stdout: "",
+    stderr: "",
+    failureReason: 0,
   };
 }
 
@@ -847,6 +863,15 @@ export const ExecuteCustomTaskResponse: MessageFns<ExecuteCustomTaskResponse> = 
     }
     for (const v of message.installedDeps) {
       writer.uint32(50).string(v!);
+    }
+    if (message.stdout !== "") {
+      writer.uint32(802).string(message.stdout);
+    }
+    if (message.stderr !== "") {
+      writer.uint32(810).string(message.stderr);
+    }
+    if (message.failureReason !== 0) {
+      writer.uint32(816).int32(message.failureReason);
     }
     return writer;
   },
@@ -912,6 +937,30 @@ export const ExecuteCustomTaskResponse: MessageFns<ExecuteCustomTaskResponse> = 
             message.installedDeps.push(reader.string());
             continue;
           }
+          case 100: {
+            if (tag !== 802) {
+              break;
+            }
+
+            message.stdout = reader.string();
+            continue;
+          }
+          case 101: {
+            if (tag !== 810) {
+              break;
+            }
+
+            message.stderr = reader.string();
+            continue;
+          }
+          case 102: {
+            if (tag !== 816) {
+              break;
+            }
+
+            message.failureReason = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -937,6 +986,9 @@ export const ExecuteCustomTaskResponse: MessageFns<ExecuteCustomTaskResponse> = 
       ? ExecutionMetrics.fromPartial(object.metrics)
       : undefined;
     message.installedDeps = object.installedDeps?.map((e) => e) || [];
+    message.stdout = object.stdout ?? "";
+    message.stderr = object.stderr ?? "";
+    message.failureReason = object.failureReason ?? 0;
     return message;
   },
 };

@@ -38,6 +38,35 @@ export enum ExecutionStatus {
   UNRECOGNIZED = -1,
 }
 
+/** Why an execution did not succeed, more exactly than its status says. */
+export enum FailureReason {
+  /** UNSPECIFIED - It succeeded, or nothing more exact is known. */
+  UNSPECIFIED = 0,
+  /** INVALID_TASK - The request asks for something that does not exist or cannot be read. */
+  INVALID_TASK = 1,
+  /** EXCEPTION - The node or the user's code threw. */
+  EXCEPTION = 2,
+  /** CRASH - The sandbox died under it, by no limit: a crash of the runtime, or the code's own doing. */
+  CRASH = 3,
+  /** SECURITY_VIOLATION - Validation refuses the code, or a permission was denied. */
+  SECURITY_VIOLATION = 4,
+  /** TIME_LIMIT - Its wall time was up. */
+  TIME_LIMIT = 5,
+  /** MEMORY_LIMIT - It used more memory than it may. */
+  MEMORY_LIMIT = 6,
+  /** CPU_LIMIT - It used more CPU time than it may. */
+  CPU_LIMIT = 7,
+  /** INPUT_LIMIT - Its input, package or parameters are larger than they may be. */
+  INPUT_LIMIT = 8,
+  /** RESULT_LIMIT - Its result is larger, deeper or takes more memory than it may. */
+  RESULT_LIMIT = 9,
+  /** THREAD_LIMIT - It started more threads than it may. */
+  THREAD_LIMIT = 10,
+  /** CANCELLED - The caller went away or asked for it. */
+  CANCELLED = 11,
+  UNRECOGNIZED = -1,
+}
+
 /** How the service as a whole is doing. */
 export enum ServiceStatus {
   /** UNSPECIFIED - Never sent by the service; reads as "the peer did not say". */
@@ -105,6 +134,8 @@ export interface ExecutionMetrics {
   exitCode: number;
   /** Sandbox that ran the execution, as it is named in the service's log. */
   sandboxId: string;
+  /** Time that the execution waited for a sandbox, in milliseconds; not part of duration_ms. */
+  queueTimeMs: number;
 }
 
 /** Totals of the service since it started, and its load now. */
@@ -465,6 +496,7 @@ function createBaseExecutionMetrics(): ExecutionMetrics {
     outputSizeBytes: 0,
     exitCode: 0,
     sandboxId: "",
+    queueTimeMs: 0,
   };
 }
 
@@ -499,6 +531,9 @@ export const ExecutionMetrics: MessageFns<ExecutionMetrics> = {
     }
     if (message.sandboxId !== "") {
       writer.uint32(82).string(message.sandboxId);
+    }
+    if (message.queueTimeMs !== 0) {
+      writer.uint32(800).int64(message.queueTimeMs);
     }
     return writer;
   },
@@ -596,6 +631,14 @@ export const ExecutionMetrics: MessageFns<ExecutionMetrics> = {
             message.sandboxId = reader.string();
             continue;
           }
+          case 100: {
+            if (tag !== 800) {
+              break;
+            }
+
+            message.queueTimeMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -623,6 +666,7 @@ export const ExecutionMetrics: MessageFns<ExecutionMetrics> = {
     message.outputSizeBytes = object.outputSizeBytes ?? 0;
     message.exitCode = object.exitCode ?? 0;
     message.sandboxId = object.sandboxId ?? "";
+    message.queueTimeMs = object.queueTimeMs ?? 0;
     return message;
   },
 };

@@ -101,6 +101,9 @@ export const ExecutionSectionOptions = z.strictObject({
     "What an execution may use when its request names nothing; never above the ceilings of security.yaml",
   ),
   maxInputMb: z.int().min(1).max(1_024).default(100).describe("Largest input of one execution, in megabytes"),
+  maxConsoleKb: z.int().min(0).max(1_048_576).default(1_024).describe(
+    "Console output of user code that is kept, in kilobytes; the rest is cut off",
+  ),
   queueLimit: z.int().min(0).max(1_000_000).default(1_024).describe(
     "Executions that may wait for a sandbox; the next one is shed with QUEUE_FULL. 0: nothing waits",
   ),
@@ -129,6 +132,12 @@ export type SandboxOptions = z.output<typeof SandboxOptions>;
 /** The pool of sandbox hosts. */
 export const PoolOptions = z.strictObject({
   maxWorkers: z.int().min(1).max(1_024).default(4).describe("Sandbox hosts alive at once"),
+  maxTaskHosts: z.int().min(1).max(1_024).default(4).describe(
+    "Sandbox hosts for user code alive at once, ready ones included; each runs one task and is destroyed",
+  ),
+  readyTaskHosts: z.int().min(0).max(1_024).default(1).describe(
+    "Sandbox hosts for user code that are started ahead of need",
+  ),
   startTimeoutMs: z.int().min(100).max(600_000).default(10_000).describe(
     "How long a sandbox host may take to be ready before it is killed, in milliseconds",
   ),

@@ -4,22 +4,21 @@
  */
 
 import { ExecutionStatus } from "../../protos/generated/types.ts";
-import type { ExecutionMetrics, ExecutionOptions } from "../../protos/generated/types.ts";
-import { MAX_TASK_TEXT_BYTES, type TaskLog, type TaskOutcome, taskTextBytes } from "../../workers/protocol.ts";
+import type { ExecutionOptions } from "../../protos/generated/types.ts";
+import { MAX_TASK_TEXT_BYTES, taskTextBytes } from "../../workers/protocol.ts";
 import type { ExecutionSectionOptions, PolicyOptions } from "../config/schema.ts";
 import { ServiceError } from "../errors.ts";
-import { taskLogger } from "../logging/mod.ts";
-import type { HostProcess, NodeDescription, StopReason, TaskEnd } from "../sandbox/host_process.ts";
+import type { HostProcess, NodeDescription } from "../sandbox/host_process.ts";
 import type { HostPool } from "../sandbox/host_pool.ts";
+import type { TaskHostPool } from "../sandbox/task_host_pool.ts";
 import { AdmissionQueue } from "./admission.ts";
-import { ANONYMOUS, Callers } from "./callers.ts";
-import { type ExecutionLimits, resolveLimits } from "./limits.ts";
+import { ANONYMOUS, Callers, type TaskLease } from "./callers.ts";
+import { resolveLimits } from "./limits.ts";
+import { type ExecutionReport, TaskRun } from "./task_run.ts";
+
+export type { ExecutionReport } from "./task_run.ts";
 
 const MEGABYTE = 1024 * 1024;
-/** Hosts that a task may see die before it is blamed: it was running on one of them at most once before. */
-const MAX_STARTED_LOSSES = 1;
-/** Hosts that may die before they come to a task that waits on them. */
-const MAX_LOSSES = 5;
 
 /** A request to run a node. */
 export interface NodeExecution {
@@ -30,16 +29,18 @@ export interface NodeExecution {
   readonly options: ExecutionOptions | undefined;
 }
 
-/** What an execution came to. */
-export interface ExecutionReport {
-  readonly taskId: string;
-  readonly status: ExecutionStatus;
-  /** Empty unless the status is SUCCESS. */
-  readonly output: Uint8Array;
-  readonly errorMessage: string;
-  readonly errorTraceback: string;
-  readonly metrics: ExecutionMetrics;
+/** A request to run user code. */
+export interface CustomTaskExecution {
+  readonly codePackage: Uint8Array;
+  readonly entryPoint: string;
+  readonly input: Uint8Array;
+  readonly format: string;
+  readonly dependencies: readonly string[];
+  readonly options: ExecutionOptions | undefined;
 }
+
+/** Name by which executions of user code are counted and logged. */
+export const CUSTOM_TASK = "custom";
 
 /** Who counts executions. */
 export interface ExecutionObserver {
@@ -72,6 +73,28 @@ export interface ExecutorOptions {
   readonly observer: ExecutionObserver;
   /** Starts the pool; the executor owns it from then on. */
   readonly startPool: (onCapacity: () => void) => Promise<HostPool>;
+  /** Starts the pool of user code; the executor owns it likewise. */
+  readonly startTaskPool: (queue: TaskQueue) => Promise<TaskHostPool>;
+}
+
+/** The queue in front of the pool of user code, as the pool sees it. */
+export interface TaskQueue {
+  readonly length: () => number;
+  readonly onCapacity: () => void;
+}
+
+/** Whose an execution is, and until when it is wanted. */
+export interface ExecutionContext {
+  /** Aborts when the caller goes away; the execution then ends CANCELLED and its sandbox is freed. */
+  readonly signal: AbortSignal;
+  /** Whose policy and quotas hold; {@linkcode ANONYMOUS} when absent. */
+  readonly caller?: string;
+}
+
+/** A pool and the queue in front of it. */
+interface Lane<Pool> {
+  readonly queue: AdmissionQueue;
+  readonly pool: Pool;
 }
 
 /** Executes tasks. Owned by the composition root. */
@@ -79,40 +102,53 @@ export class Executor implements AsyncDisposable {
   /** Who may do how much. */
   readonly callers: Callers;
   readonly #options: ExecutorOptions;
-  readonly #queue: AdmissionQueue;
-  readonly #pool: HostPool;
+  /** Built-in nodes and user code wait apart: neither holds up the other. */
+  readonly #nodes: Lane<HostPool>;
+  readonly #tasks: Lane<TaskHostPool>;
   readonly #maxInputBytes: number;
   readonly #nodeTypes: ReadonlySet<string>;
   readonly #idPrefix = crypto.randomUUID().slice(0, 8);
   #nextId = 1;
-  readonly #runs = new Set<NodeRun>();
+  readonly #runs = new Set<TaskRun>();
   #draining: { readonly idle: PromiseWithResolvers<void> } | undefined;
   #totals = { total: 0, succeeded: 0, failed: 0, durationMs: 0, peakMemoryBytes: 0 };
 
-  private constructor(options: ExecutorOptions, queue: AdmissionQueue, pool: HostPool) {
+  private constructor(options: ExecutorOptions, nodes: Lane<HostPool>, tasks: Lane<TaskHostPool>) {
     this.#options = options;
     this.callers = new Callers({ policy: options.policy, defaults: options.execution.defaults });
-    this.#queue = queue;
-    this.#pool = pool;
+    this.#nodes = nodes;
+    this.#tasks = tasks;
     this.#maxInputBytes = options.execution.maxInputMb * MEGABYTE;
-    this.#nodeTypes = new Set(pool.nodes.map(({ nodeType }) => nodeType));
+    this.#nodeTypes = new Set([...nodes.pool.nodes.map(({ nodeType }) => nodeType), CUSTOM_TASK]);
   }
 
-  /** Starts the pool and waits until it is warm. @throws {ServiceError} when a sandbox cannot start */
+  /** Starts the pools and waits until they are warm. @throws {ServiceError} when a sandbox cannot start */
   static async start(options: ExecutorOptions): Promise<Executor> {
-    const queue = new AdmissionQueue(options.execution);
-    const pool = await options.startPool(() => queue.pump());
-    return new Executor(options, queue, pool);
+    const nodeQueue = new AdmissionQueue(options.execution);
+    const taskQueue = new AdmissionQueue(options.execution);
+    const starting = [
+      options.startPool(() => nodeQueue.pump()),
+      options.startTaskPool({ length: () => taskQueue.length, onCapacity: () => taskQueue.pump() }),
+    ] as const;
+    try {
+      const [nodePool, taskPool] = await Promise.all(starting);
+      return new Executor(options, { queue: nodeQueue, pool: nodePool }, { queue: taskQueue, pool: taskPool });
+    } catch (error) {
+      for (const pool of await Promise.allSettled(starting)) {
+        if (pool.status === "fulfilled") await pool.value[Symbol.asyncDispose]();
+      }
+      throw error;
+    }
   }
 
   /** The nodes that can be asked for. */
   get nodes(): readonly NodeDescription[] {
-    return this.#pool.nodes;
+    return this.#nodes.pool.nodes;
   }
 
   /** Executions that wait for a sandbox. */
   get queueLength(): number {
-    return this.#queue.length;
+    return this.#nodes.queue.length + this.#tasks.queue.length;
   }
 
   /** Executions that wait or run. */
@@ -120,14 +156,19 @@ export class Executor implements AsyncDisposable {
     return this.#runs.size;
   }
 
-  /** Sandbox hosts by what they do. */
+  /** Sandbox hosts for nodes, the workers, by what they do. */
   get load(): HostPool["load"] {
-    return this.#pool.load;
+    return this.#nodes.pool.load;
+  }
+
+  /** Sandbox hosts for user code by what they do. */
+  get taskLoad(): TaskHostPool["load"] {
+    return this.#tasks.pool.load;
   }
 
   /** Processes of the sandboxes, for accounting. */
   get hosts(): readonly HostProcess[] {
-    return this.#pool.hosts;
+    return [...this.#nodes.pool.hosts, ...this.#tasks.pool.hosts];
   }
 
   /** Sums over all executions since the start. */
@@ -139,48 +180,106 @@ export class Executor implements AsyncDisposable {
   /**
    * Runs a node on one input.
    *
-   * @param signal aborts when the caller goes away; the execution then ends CANCELLED and its sandbox is freed
-   * @param caller whose policy and quotas hold
    * @returns what it came to, failures of the task included
    * @throws {ServiceError} `DRAINING`, `QUEUE_FULL`, `RATE_LIMITED`, or what {@linkcode resolveLimits} throws: the call was
    * not admitted
    */
   executeNode(
     request: NodeExecution,
-    { signal, caller = ANONYMOUS }: { signal: AbortSignal; caller?: string },
+    { signal, caller = ANONYMOUS }: ExecutionContext,
   ): Promise<ExecutionReport> {
-    if (this.#draining !== undefined) {
-      throw new ServiceError("DRAINING", "Cannot admit execution: the service is shutting down");
-    }
+    this.#refuseWhileDraining();
     const limits = resolveLimits(request.options, this.callers.termsFor(caller));
     const lease = this.callers.admitTask(caller);
-    const taskId = `${this.#idPrefix}-${this.#nextId++}`;
-    const run = new NodeRun(taskId, request, limits, { pool: this.#pool, queue: this.#queue, caller });
+    const { nodeType, format, config, input } = request;
+    const run = new TaskRun({
+      taskId: this.#newTaskId(),
+      subject: "Node execution",
+      logFields: { node_type: nodeType, caller },
+      message: {
+        nodeType,
+        format,
+        config,
+        memoryLimitBytes: limits.memoryBytes,
+        maxOutputBytes: limits.outputBytes,
+        input,
+      },
+      limits,
+      maxRestarts: 1,
+      tryPlace: (task) => this.#nodes.pool.tryRun(task, nodeType),
+      queue: this.#nodes.queue,
+    });
     const textBytes = taskTextBytes(request);
     if (textBytes > MAX_TASK_TEXT_BYTES) {
       run.refuse(
         `Cannot run task: its node type, format and config may need ${textBytes} bytes, allowed are ${MAX_TASK_TEXT_BYTES}`,
       );
     } else if (request.input.length > this.#maxInputBytes) {
-      run.refuse(
-        `Cannot run task: its input has ${request.input.length} bytes, execution.maxInputMb allows ${this.#maxInputBytes}`,
-      );
+      run.refuse(this.#inputMessage(request.input));
     } else {
-      try {
-        run.start(signal);
-      } catch (error) {
-        lease.end(0);
-        throw error;
-      }
+      start(run, lease, signal);
     }
-    this.#runs.add(run);
-    return run.report.promise.finally(() => {
-      lease.end(run.cpuMs ?? run.durationMs);
-      this.#release(run);
-    }).then((report) => {
-      this.#account(request.nodeType, report, run, caller);
-      return report;
+    return this.#finish(run, lease, { kind: nodeType, caller });
+  }
+
+  /**
+   * Runs the entry point of a code package on one input, in a sandbox of its own.
+   *
+   * @returns what it came to, failures of the task included
+   * @throws {ServiceError} as {@linkcode executeNode} does
+   */
+  executeCustomTask(
+    request: CustomTaskExecution,
+    { signal, caller = ANONYMOUS }: ExecutionContext,
+  ): Promise<ExecutionReport> {
+    this.#refuseWhileDraining();
+    const { execution } = this.#options;
+    const terms = this.callers.termsFor(caller);
+    const { policy } = terms;
+    const limits = resolveLimits(request.options, terms);
+    const lease = this.callers.admitTask(caller);
+    const { codePackage, entryPoint, input, format, dependencies } = request;
+    const maxPackageBytes = policy.packages.maxCompressedMb * MEGABYTE;
+    const run = new TaskRun({
+      taskId: this.#newTaskId(),
+      subject: "Task",
+      logFields: { entry_point: entryPoint, caller },
+      message: {
+        format,
+        memoryLimitBytes: limits.memoryBytes,
+        maxOutputBytes: limits.outputBytes,
+        maxConsoleBytes: execution.maxConsoleKb * 1024,
+        options: {
+          entryPoint,
+          dependencies,
+          maxPackageBytes,
+          maxUnpackedBytes: policy.packages.maxUnpackedMb * MEGABYTE,
+          maxFiles: policy.packages.maxFiles,
+          blockedImports: policy.imports.blocked,
+        },
+        input,
+        codePackage,
+      },
+      limits,
+      maxRestarts: 0,
+      tryPlace: (task) => this.#tasks.pool.tryRun(task),
+      queue: this.#tasks.queue,
     });
+    const textBytes = [entryPoint, format, ...dependencies].reduce((sum, { length }) => sum + length * 3, 0);
+    if (textBytes > MAX_TASK_TEXT_BYTES) {
+      run.refuse(
+        `Cannot run task: its entry point and dependencies may need ${textBytes} bytes, allowed are ${MAX_TASK_TEXT_BYTES}`,
+      );
+    } else if (codePackage.length > maxPackageBytes) {
+      run.refuse(
+        `Cannot run task: its package has ${codePackage.length} bytes, packages.maxCompressedMb allows ${maxPackageBytes}`,
+      );
+    } else if (input.length > this.#maxInputBytes) {
+      run.refuse(this.#inputMessage(input));
+    } else {
+      start(run, lease, signal);
+    }
+    return this.#finish(run, lease, { kind: CUSTOM_TASK, caller });
   }
 
   /**
@@ -207,285 +306,65 @@ export class Executor implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#queue[Symbol.dispose]();
-    await this.#pool[Symbol.asyncDispose]();
+    for (const { queue, pool } of [this.#nodes, this.#tasks]) {
+      queue[Symbol.dispose]();
+      await pool[Symbol.asyncDispose]();
+    }
   }
 
-  #release(run: NodeRun): void {
-    this.#runs.delete(run);
-    if (this.#runs.size === 0) this.#draining?.idle.resolve();
+  /** Keeps count of a run that has been admitted, now and when it ends. */
+  async #finish(
+    run: TaskRun,
+    lease: TaskLease,
+    of: { readonly kind: string; readonly caller: string },
+  ): Promise<ExecutionReport> {
+    this.#runs.add(run);
+    try {
+      const report = await run.report.promise;
+      this.#account(of, report, run);
+      return report;
+    } finally {
+      lease.end(run.cpuMs ?? run.durationMs);
+      this.#runs.delete(run);
+      if (this.#runs.size === 0) this.#draining?.idle.resolve();
+    }
   }
 
-  #account(nodeType: string, report: ExecutionReport, run: NodeRun, caller: string): void {
+  #refuseWhileDraining(): void {
+    if (this.#draining === undefined) return;
+    throw new ServiceError("DRAINING", "Cannot admit execution: the service is shutting down");
+  }
+
+  #inputMessage(input: Uint8Array): string {
+    return `Cannot run task: its input has ${input.length} bytes, execution.maxInputMb allows ${this.#maxInputBytes}`;
+  }
+
+  #newTaskId(): string {
+    return `${this.#idPrefix}-${this.#nextId++}`;
+  }
+
+  #account(
+    { kind, caller }: { readonly kind: string; readonly caller: string },
+    report: ExecutionReport,
+    run: TaskRun,
+  ): void {
     const totals = this.#totals;
     totals.total++;
     if (report.status === ExecutionStatus.SUCCESS) totals.succeeded++;
     else totals.failed++;
     totals.durationMs += run.durationMs;
     totals.peakMemoryBytes = Math.max(totals.peakMemoryBytes, run.memoryPeakBytes);
-    const label = this.#nodeTypes.has(nodeType) ? nodeType : "unknown";
+    const label = this.#nodeTypes.has(kind) ? kind : "unknown";
     this.#options.observer.executionEnded(label, report.status, run.durationMs, run.queueMs, caller);
   }
 }
 
-/** Outcomes of the worker as statuses of the contract. */
-const OUTCOME_STATUS = {
-  OK: ExecutionStatus.SUCCESS,
-  INVALID_TASK: ExecutionStatus.ERROR,
-  TASK_FAILED: ExecutionStatus.ERROR,
-  SECURITY_VIOLATION: ExecutionStatus.SECURITY_VIOLATION,
-  RESOURCE_LIMIT: ExecutionStatus.RESOURCE_LIMIT,
-  CANCELLED: ExecutionStatus.CANCELLED,
-} as const satisfies Record<TaskOutcome, ExecutionStatus>;
-
-const STOP_STATUS = {
-  timeout: ExecutionStatus.TIMEOUT,
-  cancelled: ExecutionStatus.CANCELLED,
-  memory: ExecutionStatus.RESOURCE_LIMIT,
-} as const satisfies Record<StopReason, ExecutionStatus>;
-
-/** Where an execution is. */
-type RunState =
-  | { readonly kind: "new" }
-  | { readonly kind: "queued"; readonly leave: () => void }
-  | { readonly kind: "placed"; readonly abandon: () => void; readonly since: number }
-  | { readonly kind: "ended" };
-
-/** How an execution ended, before it is put into the contract's words. */
-interface RunEnd {
-  readonly status: ExecutionStatus;
-  readonly output?: Uint8Array;
-  readonly errorMessage?: string;
-  readonly errorTraceback?: string;
-  readonly exitCode?: number;
-  readonly cpuMs?: number;
-}
-
-/** One execution of a node, over as many hosts as it takes. */
-class NodeRun {
-  readonly report = Promise.withResolvers<ExecutionReport>();
-  readonly #taskId: string;
-  readonly #request: NodeExecution;
-  readonly #limits: ExecutionLimits;
-  readonly #pool: HostPool;
-  readonly #queue: AdmissionQueue;
-  readonly #caller: string;
-  readonly #startTimestamp = Date.now();
-  readonly #admittedAt = performance.now();
-  #state: RunState = { kind: "new" };
-  #losses = 0;
-  #startedLosses = 0;
-  #sandboxId = "";
-  #signal: AbortSignal | undefined;
-  durationMs = 0;
-  queueMs = 0;
-  memoryPeakBytes = 0;
-  /** `undefined` where it was not measured: the task was cancelled, or its host died. */
-  cpuMs: number | undefined;
-
-  constructor(
-    taskId: string,
-    request: NodeExecution,
-    limits: ExecutionLimits,
-    { pool, queue, caller }: { pool: HostPool; queue: AdmissionQueue; caller: string },
-  ) {
-    this.#taskId = taskId;
-    this.#request = request;
-    this.#limits = limits;
-    this.#pool = pool;
-    this.#queue = queue;
-    this.#caller = caller;
+/** Starts a run; one that is not admitted gives its place in the quota back. */
+function start(run: TaskRun, lease: TaskLease, signal: AbortSignal): void {
+  try {
+    run.start(signal);
+  } catch (error) {
+    lease.end(0);
+    throw error;
   }
-
-  /** Ends it before it starts. */
-  refuse(errorMessage: string): void {
-    this.#end({ status: ExecutionStatus.RESOURCE_LIMIT, errorMessage });
-  }
-
-  /** @throws {ServiceError} `QUEUE_FULL` */
-  start(signal: AbortSignal): void {
-    this.#signal = signal;
-    if (signal.aborted) return this.#cancel();
-    // Those who wait were here first.
-    if (this.#queue.length > 0 || !this.#tryPlace()) {
-      this.#state = { kind: "queued", leave: this.#queue.enter(this.#waiter) };
-    }
-    signal.addEventListener("abort", this.#onAbort, { once: true });
-  }
-
-  readonly #onAbort = () => this.#cancel();
-
-  readonly #waiter = {
-    tryStart: () => this.#tryPlace(),
-    shed: (error: ServiceError) => this.fail(error),
-  };
-
-  /** Ends it without a report, wherever it is. */
-  fail(error: unknown): void {
-    if (this.#state.kind === "ended") return;
-    this.#withdraw();
-    this.#leave();
-    this.report.reject(error);
-  }
-
-  /** Takes it out of the queue, or from its host. */
-  #withdraw(): void {
-    if (this.#state.kind === "queued") this.#state.leave();
-    if (this.#state.kind === "placed") {
-      this.#state.abandon();
-      this.durationMs = performance.now() - this.#state.since;
-    }
-  }
-
-  #tryPlace(): boolean {
-    const { nodeType, format, config, input } = this.#request;
-    const { memoryBytes, outputBytes, timeoutMs } = this.#limits;
-    const message = {
-      nodeType,
-      format,
-      config,
-      memoryLimitBytes: memoryBytes,
-      maxOutputBytes: outputBytes,
-      input,
-    };
-    const abandon = this.#pool.tryRun({
-      message,
-      timeoutMs,
-      onEnd: (end, host) => this.#onEnd(end, host),
-      onLog: (log) => this.#log(log),
-    }, nodeType);
-    if (abandon === undefined) return false;
-    this.#state = { kind: "placed", abandon, since: performance.now() };
-    return true;
-  }
-
-  #onEnd(end: TaskEnd, host: HostProcess): void {
-    if (this.#state.kind === "ended") return;
-    this.#sandboxId = host.id;
-    switch (end.kind) {
-      case "result": {
-        const { outcome, output, message, traceback, runMicros } = end.result;
-        this.durationMs = runMicros / 1_000;
-        this.memoryPeakBytes = end.memoryPeakBytes;
-        return this.#end({
-          status: OUTCOME_STATUS[outcome],
-          output,
-          errorMessage: message,
-          errorTraceback: traceback,
-          cpuMs: end.cpuMs,
-          exitCode: outcome === "OK" ? 0 : 1,
-        });
-      }
-      case "stopped":
-        this.durationMs = end.wallMs;
-        this.memoryPeakBytes = end.memoryPeakBytes;
-        return this.#end({
-          status: STOP_STATUS[end.reason],
-          errorMessage: this.#stopMessage(end.reason),
-          cpuMs: end.cpuMs,
-          exitCode: 137,
-        });
-      case "lost":
-        return this.#onLost(end, host);
-    }
-  }
-
-  #stopMessage(reason: StopReason): string {
-    switch (reason) {
-      case "timeout":
-        return `Node execution timed out: it ran ${seconds(this.durationMs)} s, the limit is ${
-          seconds(this.#limits.timeoutMs)
-        } s (options.timeout_seconds)`;
-      case "memory":
-        return `Node execution stopped: it used ${megabytes(this.memoryPeakBytes)} MB of memory, the limit is ${
-          megabytes(this.#limits.memoryBytes)
-        } MB (options.memory_limit_mb)`;
-      case "cancelled":
-        return "Node execution cancelled: the caller went away";
-    }
-  }
-
-  /** Nodes are pure: one that lost its host runs again elsewhere, once if it may have been the cause. */
-  #onLost({ started, exit }: Extract<TaskEnd, { kind: "lost" }>, host: HostProcess): void {
-    this.#losses++;
-    if (started) this.#startedLosses++;
-    if (started && exit.reason === "out_of_memory") {
-      return this.#end({
-        status: ExecutionStatus.RESOURCE_LIMIT,
-        errorMessage: `Node execution stopped: its sandbox ran out of memory, the limit is ${
-          megabytes(this.#limits.memoryBytes)
-        } MB (options.memory_limit_mb)`,
-        exitCode: exit.exitCode,
-      });
-    }
-    if (this.#startedLosses > MAX_STARTED_LOSSES || this.#losses > MAX_LOSSES || exit.reason === "retired") {
-      return this.#end({
-        status: ExecutionStatus.ERROR,
-        errorMessage: `Node execution failed: its sandbox host "${host.id}" ended with exit code ${exit.exitCode}`,
-        exitCode: exit.exitCode,
-      });
-    }
-    if (this.#tryPlace()) return;
-    try {
-      this.#state = { kind: "queued", leave: this.#queue.reenter(this.#waiter) };
-    } catch (error) {
-      this.fail(error);
-    }
-  }
-
-  #cancel(): void {
-    this.#withdraw();
-    this.#end({
-      status: ExecutionStatus.CANCELLED,
-      errorMessage: "Node execution cancelled: the caller went away",
-    });
-  }
-
-  #leave(): void {
-    this.#state = { kind: "ended" };
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-  }
-
-  #end(end: RunEnd): void {
-    if (this.#state.kind === "ended") return;
-    this.#leave();
-    this.cpuMs = end.cpuMs;
-    const totalMs = performance.now() - this.#admittedAt;
-    this.queueMs = Math.max(0, totalMs - this.durationMs);
-    const output = end.output ?? new Uint8Array();
-    const durationMs = Math.round(this.durationMs);
-    this.report.resolve({
-      taskId: this.#taskId,
-      status: end.status,
-      output,
-      errorMessage: end.errorMessage ?? "",
-      errorTraceback: end.errorTraceback ?? "",
-      metrics: {
-        startTimestamp: this.#startTimestamp,
-        endTimestamp: this.#startTimestamp + Math.round(totalMs),
-        durationMs,
-        cpuTimeMs: Math.round(end.cpuMs ?? 0),
-        memoryPeakMb: megabytes(this.memoryPeakBytes),
-        memoryAverageMb: megabytes(this.memoryPeakBytes),
-        inputSizeBytes: this.#request.input.length,
-        outputSizeBytes: output.length,
-        exitCode: end.exitCode ?? 0,
-        sandboxId: this.#sandboxId,
-      },
-    });
-  }
-
-  #log({ level, message }: TaskLog): void {
-    const logger = taskLogger(this.#taskId, { node_type: this.#request.nodeType, caller: this.#caller });
-    if (level === "warning") logger.warn("{message}", { message });
-    else logger.info("{message}", { message });
-  }
-}
-
-function megabytes(bytes: number): number {
-  return Math.ceil(bytes / MEGABYTE);
-}
-
-function seconds(ms: number): string {
-  return (ms / 1_000).toFixed(ms % 1_000 === 0 ? 0 : 2);
 }

@@ -6,6 +6,8 @@
 import type { handleBidiStreamingCall, handleUnaryCall, sendUnaryData, ServerUnaryCall } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
 import type {
+  ExecuteCustomTaskRequest,
+  ExecuteCustomTaskResponse,
   ExecuteNodeRequest,
   ExecuteNodeResponse,
   ListNodesRequest,
@@ -66,7 +68,11 @@ export function executionService(
     executeNode: unary("ExecuteNode", watch, (request, of) => executeNode(request, of, options)),
     listNodes: unary("ListNodes", watch, (request) => listNodes(request, executor)),
     getStatus: unary("GetStatus", watch, (request) => getStatus(request, startedAt, options)),
-    executeCustomTask: unimplementedUnary("ExecuteCustomTask", "code packages are not run yet", watch),
+    executeCustomTask: unary(
+      "ExecuteCustomTask",
+      watch,
+      (request, of) => executeCustomTask(request, of, options),
+    ),
     executeObjectMethod: unimplementedUnary("ExecuteObjectMethod", "sessions of objects are not kept yet", watch),
     streamExecute: unimplementedStream("StreamExecute", "streams are not run yet", observer),
     streamNode: unimplementedStream("StreamNode", "streams are not run yet", observer),
@@ -95,6 +101,35 @@ async function executeNode(
     errorMessage: report.errorMessage,
     errorTraceback: report.errorTraceback,
     metrics: report.metrics,
+  };
+}
+
+async function executeCustomTask(
+  request: ExecuteCustomTaskRequest,
+  of: CallContext,
+  { executor, observer }: ExecutionServiceOptions,
+): Promise<ExecuteCustomTaskResponse> {
+  const { codePackage, entryPoint, inputData, serializationFormat, dependencies, options } = request;
+  observer.bytesReceived(codePackage.length + inputData.length);
+  const report = await executor.executeCustomTask({
+    codePackage,
+    entryPoint,
+    input: inputData,
+    format: serializationFormat,
+    dependencies,
+    options,
+  }, of);
+  observer.bytesSent(report.output.length);
+  return {
+    status: report.status,
+    outputData: report.output,
+    errorMessage: report.errorMessage,
+    errorTraceback: report.errorTraceback,
+    metrics: report.metrics,
+    installedDeps: [],
+    stdout: report.stdout,
+    stderr: report.stderr,
+    failureReason: report.failureReason,
   };
 }
 

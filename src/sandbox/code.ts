@@ -17,6 +17,7 @@ const DIRECTORY = new URL("../../dist/sandbox/", import.meta.url);
 export const SANDBOX_CODE = {
   host: new URL("host.js", DIRECTORY),
   worker: new URL("worker.js", DIRECTORY),
+  taskWorker: new URL("task_worker.js", DIRECTORY),
   probeWorker: new URL("probe_worker.js", DIRECTORY),
   config: new URL("deno.json", DIRECTORY),
 } as const;
@@ -50,6 +51,8 @@ export async function requireSandboxCode(): Promise<void> {
 /** What a host may do to reach the server and nothing else. */
 export interface HostCommandOptions {
   readonly socketPath: string;
+  /** Folder that the host may write user code to, for its worker to read; `null` for none. */
+  readonly codeDirectory: string | null;
   /** Deno's cache folder for this host: hosts share nothing with the user's own. */
   readonly denoDirectory: string;
   /** Old-space size of each V8 heap, in megabytes. */
@@ -62,8 +65,9 @@ export interface HostCommandOptions {
  * From sources, rights come from flags: read the bundle, connect to the one socket. A compiled program carries its flags
  * inside; there the host gives up its rights itself before it starts a worker.
  */
-export function hostCommand({ socketPath, denoDirectory, heapMb }: HostCommandOptions): JailedCommand {
+export function hostCommand({ socketPath, codeDirectory, denoDirectory, heapMb }: HostCommandOptions): JailedCommand {
   const env = { DENO_DIR: denoDirectory, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" };
+  const writable = codeDirectory === null ? [socketPath] : [socketPath, codeDirectory];
   if (Deno.build.standalone) return { program: Deno.execPath(), args: [HOST_ROLE], env };
   return {
     program: Deno.execPath(),
@@ -77,8 +81,8 @@ export function hostCommand({ socketPath, denoDirectory, heapMb }: HostCommandOp
       "--no-check",
       "--quiet",
       `--config=${fileURLToPath(SANDBOX_CODE.config)}`,
-      `--allow-read=${fileURLToPath(DIRECTORY)},${socketPath}`,
-      `--allow-write=${socketPath}`,
+      `--allow-read=${[fileURLToPath(DIRECTORY), ...writable].join(",")}`,
+      `--allow-write=${writable.join(",")}`,
       `--allow-net=unix:${socketPath}`,
       "--deny-env",
       "--deny-sys",

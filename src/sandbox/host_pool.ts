@@ -17,6 +17,8 @@ const CANCEL_GRACE_MS = 100;
 const HOST_WINDOW = 16;
 /** Work that may wait behind a host's running task, in milliseconds: more goes to another host. */
 const BACKLOG_STEP_MS = 1;
+/** A busy host that is expected to need this long takes no more: a task waits better where it can go to any host. */
+const MAX_BACKLOG_MS = 20;
 /** What a task is expected to take before one of its kind has been seen, in milliseconds. */
 const UNKNOWN_ESTIMATE_MS = 20;
 /** Weight of the newest run in the estimate of its kind. */
@@ -105,7 +107,8 @@ export class HostPool implements AsyncDisposable {
    * Gives the task to the host that is expected to come to it first.
    *
    * Short tasks share a host, since that is faster than waking another; one that would wait for more than a
-   * millisecond goes to the next host, and to none when all have as many as they may.
+   * millisecond goes to the next host, and to none when all have enough to do. What waits behind a task that turns out
+   * to be long is returned, to be placed again.
    *
    * @param kind what tasks of about the same length have in common, the node's type say
    * @returns a function that gives the task up, or `undefined` when no host can take it now
@@ -129,7 +132,8 @@ export class HostPool implements AsyncDisposable {
         if (end.kind === "result" && end.result.outcome === "OK") this.#learn(kind, end.result.runMicros / 1_000);
         task.onEnd(end, from);
         this.#recycleIfGrown(from);
-        if (from.isServing) this.#options.onCapacity();
+        // What was returned frees nothing: its host is as busy as before.
+        if (end.kind !== "returned" && from.isServing) this.#options.onCapacity();
       },
     }, now);
     this.#watch ??= setInterval(() => this.#enforceLimits(), WATCH_INTERVAL_MS);
@@ -152,6 +156,7 @@ export class HostPool implements AsyncDisposable {
       if (slot.kind !== "serving" || slot.host.taskCount >= HOST_WINDOW || !slot.host.isServing) continue;
       // What a task has already taken is a better guess than its kind's average once it takes longer.
       const backlogMs = Math.max(this.#backlogMs.get(slot.host) ?? 0, slot.host.headRunMs(now));
+      if (slot.host.taskCount > 0 && backlogMs >= MAX_BACKLOG_MS) continue;
       const steps = Math.floor(backlogMs / BACKLOG_STEP_MS);
       if (steps < bestSteps) {
         best = slot.host;

@@ -8,11 +8,15 @@ import { z } from "zod";
 import { abortable } from "../async/abortable.ts";
 import { messageOf, ServiceError } from "../errors.ts";
 import {
+  type ConsoleText,
+  decodeConsole,
   decodeJsonPayload,
   decodeLog,
   decodeResult,
   encodeFrame,
   encodeJsonFrame,
+  encodePackageTask,
+  encodeSoftLimit,
   encodeTask,
   type Frame,
   FrameKind,
@@ -21,6 +25,7 @@ import {
   MAX_LOG_LINES,
   MAX_TASK_TEXT_BYTES,
   type NodeTask,
+  type PackageTask,
   type ProbeOutcome,
   type ProbeTargets,
   PROTOCOL_VERSION,
@@ -39,6 +44,10 @@ const RESULT_OVERHEAD_BYTES = 256 * 1024;
 /** Longest frame that is not a result: the list of nodes, a probe's report. */
 const CONTROL_FRAME_BYTES = 1024 * 1024;
 const MAX_STDERR_LENGTH = 4_096;
+/** A task that has run this long holds up nobody any more: those behind it go elsewhere. In milliseconds. */
+const PATIENCE_MS = 20;
+/** Share of the time limit after which user code hears of it. */
+const SOFT_LIMIT_SHARE = 0.9;
 /**
  * Tasks of at least this length are measured by the kernel's accounting, whose clock ticks every 10 ms; a shorter one
  * runs alone on its thread, so that its run time is its CPU time.
@@ -72,17 +81,21 @@ export type TaskEnd =
     readonly cpuMs: number;
     readonly memoryPeakBytes: number;
   }
+  /** It waited behind a task that takes long, and may go elsewhere. */
+  | { readonly kind: "returned" }
   /** The host died under it; `started` is false when the host had not begun it. */
   | { readonly kind: "lost"; readonly started: boolean; readonly exit: HostExit };
 
 /** A task that a host is to run. */
 export interface HostTask {
-  readonly message: NodeTask;
+  readonly message: NodeTask | PackageTask;
   /** Wall time that it may run, in milliseconds, counted from when it is the host's turn. */
   readonly timeoutMs: number;
   /** Called once, when it has ended. */
   onEnd(end: TaskEnd, host: HostProcess): void;
   onLog(log: TaskLog): void;
+  /** Called for what user code writes; built-in nodes write nothing. */
+  onConsole?(text: ConsoleText): void;
 }
 
 /** A task on a host. */
@@ -92,6 +105,10 @@ interface Assignment {
   /** When the caller gave up; the assignment stays until the host is done with it. */
   abandonedAt: number | undefined;
   logLines: number;
+  /** Whether the task has been told that its time is nearly up. */
+  warned: boolean;
+  /** Whether its end has been told; it stays, like one that was given up, until the host has answered for it. */
+  settled: boolean;
 }
 
 type HostState =
@@ -100,9 +117,13 @@ type HostState =
   | { readonly kind: "dying" }
   | { readonly kind: "dead"; readonly exit: HostExit };
 
+/** What a host is for: built-in nodes one after the other, or one task of user code. */
+export type HostRole = "node" | "task";
+
 /** What a host needs to start. */
 export interface HostOptions {
   readonly id: string;
+  readonly role: HostRole;
   readonly jail: Jail;
   /** Folder of the service's own for sockets and caches; removed with the service. */
   readonly runtimeDirectory: string;
@@ -149,6 +170,7 @@ const OPEN_FILE_LIMIT = 64;
 /** A running sandbox host. Owned by whoever started it; `kill` or disposal ends it. */
 export class HostProcess implements AsyncDisposable {
   readonly id: string;
+  readonly #options: HostOptions;
   readonly #child: Deno.ChildProcess;
   readonly #connection: Deno.Conn;
   readonly #reader: FrameReader;
@@ -172,8 +194,14 @@ export class HostProcess implements AsyncDisposable {
   #probeReports: ((outcomes: ProbeOutcome[]) => void)[] = [];
   #nodes: readonly NodeDescription[] = [];
 
-  private constructor(id: string, child: Deno.ChildProcess, connection: Deno.Conn, stderr: Promise<string>) {
-    this.id = id;
+  private constructor(
+    options: HostOptions,
+    child: Deno.ChildProcess,
+    connection: Deno.Conn,
+    stderr: Promise<string>,
+  ) {
+    this.id = options.id;
+    this.#options = options;
     this.#child = child;
     this.#pid = child.pid;
     this.#connection = connection;
@@ -195,12 +223,13 @@ export class HostProcess implements AsyncDisposable {
     let stderr = Promise.resolve("");
     let connecting: Promise<Deno.Conn> | undefined;
     try {
+      await makeDirectory(codeDirectoryOf(options));
       child = spawnHost(options, socketPath);
       stderr = readTail(child.stderr, MAX_STDERR_LENGTH);
       await writeBootstrap(child, options, socketPath, token);
       connecting = listener.accept();
       const connection = await firstOf(connecting, child, timeout);
-      const host = new HostProcess(options.id, child, connection, stderr);
+      const host = new HostProcess(options, child, connection, stderr);
       await host.#becomeReady(token, timeout);
       return host;
     } catch (cause) {
@@ -210,6 +239,7 @@ export class HostProcess implements AsyncDisposable {
         killQuietly(child);
         end = `; exit code ${(await child.status).code}`;
       }
+      await removeFiles(options);
       const detail = (await stderr).trim();
       throw new ServiceError(
         "SANDBOX_LOST",
@@ -224,6 +254,11 @@ export class HostProcess implements AsyncDisposable {
   /** Resolves when the process is gone. */
   get exited(): Promise<HostExit> {
     return this.#exited.promise;
+  }
+
+  /** What it is for. */
+  get role(): HostRole {
+    return this.#options.role;
   }
 
   /** The nodes that its worker has. */
@@ -259,11 +294,12 @@ export class HostProcess implements AsyncDisposable {
     if (this.#state.kind !== "serving") throw new TypeError(`Cannot run task: sandbox host is ${this.#state.kind}`);
     const id = this.#nextTaskId;
     this.#nextTaskId = id === 0xffff_ffff ? 1 : id + 1;
-    const assignment: Assignment = { id, task, abandonedAt: undefined, logLines: 0 };
+    const assignment: Assignment = { id, task, abandonedAt: undefined, logLines: 0, warned: false, settled: false };
     if (this.#assignments.size === 0) this.#startHead(nowMs);
     this.#assignments.set(id, assignment);
     this.#maxOutputBytes = Math.max(this.#maxOutputBytes, task.message.maxOutputBytes);
-    this.#state.writer.send(encodeTask(id, task.message));
+    const { message } = task;
+    this.#state.writer.send("nodeType" in message ? encodeTask(id, message) : encodePackageTask(id, message));
     return () => this.#abandon(assignment);
   }
 
@@ -285,12 +321,38 @@ export class HostProcess implements AsyncDisposable {
     } else if (runMs >= head.task.timeoutMs) {
       this.#stopHead(head, "timeout", nowMs);
     } else {
+      if (runMs >= head.task.timeoutMs * SOFT_LIMIT_SHARE) this.#warn(head, runMs);
       const resident = tryResidentBytes(this.pid);
       if (resident === undefined) return;
       const used = Math.max(0, resident - this.#restingBytes - this.#waitingInputBytes());
       this.#headPeakBytes = Math.max(this.#headPeakBytes, used);
       if (used > head.task.message.memoryLimitBytes) this.#stopHead(head, "memory", nowMs);
+      else if (runMs >= PATIENCE_MS) this.#returnWaiting(head);
     }
+  }
+
+  /** Gives back what waits behind a long task; should the host begin one at this very moment, its answer is ignored. */
+  #returnWaiting(head: Assignment): void {
+    for (const assignment of [...this.#assignments.values()]) {
+      if (assignment === head || assignment.settled) continue;
+      this.#abandon(assignment);
+      this.#settle(assignment, { kind: "returned" });
+    }
+  }
+
+  /** Tells a task's end, once. */
+  #settle(assignment: Assignment, end: TaskEnd): void {
+    if (assignment.settled) return;
+    assignment.settled = true;
+    assignment.task.onEnd(end, this);
+  }
+
+  /** Tells user code once that its time is nearly up, so that it can end by itself. */
+  #warn(head: Assignment, runMs: number): void {
+    if (head.warned || "nodeType" in head.task.message || this.#state.kind !== "serving") return;
+    head.warned = true;
+    const leftMs = Math.max(0, Math.round(head.task.timeoutMs - runMs));
+    this.#state.writer.send(encodeSoftLimit(head.id, { reason: "The time limit is near", leftMs }));
   }
 
   /** Has host and worker try what must be impossible. */
@@ -382,6 +444,8 @@ export class HostProcess implements AsyncDisposable {
         return this.#finish(frame);
       case FrameKind.Log:
         return this.#log(frame);
+      case FrameKind.Console:
+        return this.#assignments.get(frame.taskId)?.task.onConsole?.(decodeConsole(frame.payload));
       case FrameKind.ProbeReport:
         return this.#takeProbeReport(frame);
       case FrameKind.Fatal:
@@ -426,10 +490,12 @@ export class HostProcess implements AsyncDisposable {
     this.#assignments.delete(frame.taskId);
     if (this.#assignments.size === 0) this.#maxOutputBytes = 0;
     this.#startHead(now);
-    assignment.task.onEnd(
-      { kind: "result", result, cpuMs: Math.min(cpuMs, runMs * MAX_PARALLELISM), memoryPeakBytes },
-      this,
-    );
+    this.#settle(assignment, {
+      kind: "result",
+      result,
+      cpuMs: Math.min(cpuMs, runMs * MAX_PARALLELISM),
+      memoryPeakBytes,
+    });
   }
 
   /** What the kernel says of the task that has just ended; what it leaves behind is the next one's starting point. */
@@ -475,7 +541,7 @@ export class HostProcess implements AsyncDisposable {
     this.kill("killed");
     // The others need not wait for the kernel: they have not been started and can go elsewhere.
     this.#loseAll({ reason: "killed", exitCode: 137, stderr: "" }, false);
-    head.task.onEnd(end, this);
+    this.#settle(head, end);
   }
 
   async #awaitExit(received: Promise<void>): Promise<void> {
@@ -489,6 +555,7 @@ export class HostProcess implements AsyncDisposable {
     this.#state = { kind: "dead", exit };
     closeQuietly(this.#connection);
     this.#loseAll(exit, true);
+    await removeFiles(this.#options);
     this.#exited.resolve(exit);
   }
 
@@ -496,21 +563,32 @@ export class HostProcess implements AsyncDisposable {
   #loseAll(exit: HostExit, headStarted: boolean): void {
     const lost = [...this.#assignments.values()];
     this.#assignments.clear();
-    lost.forEach(({ task }, index) => task.onEnd({ kind: "lost", started: headStarted && index === 0, exit }, this));
+    lost.forEach((assignment, index) =>
+      this.#settle(assignment, { kind: "lost", started: headStarted && index === 0, exit })
+    );
   }
 }
 
+/** Folder for the files of user code; `null` for hosts of built-in nodes. */
+function codeDirectoryOf({ role, runtimeDirectory, id }: HostOptions): string | null {
+  return role === "task" ? `${runtimeDirectory}/${id}` : null;
+}
+
+/** Deno's cache: shared by hosts of our own code, a host's own where user code runs. */
+function cacheDirectoryOf({ role, runtimeDirectory, id }: HostOptions): string {
+  return role === "task" ? `${runtimeDirectory}/${id}.cache` : `${runtimeDirectory}/deno`;
+}
+
 function spawnHost(options: HostOptions, socketPath: string): Deno.ChildProcess {
-  const command = hostCommand({
-    socketPath,
-    denoDirectory: `${options.runtimeDirectory}/deno`,
-    heapMb: options.memoryMb,
-  });
+  const codeDirectory = codeDirectoryOf(options);
+  const cacheDirectory = cacheDirectoryOf(options);
+  const command = hostCommand({ socketPath, codeDirectory, denoDirectory: cacheDirectory, heapMb: options.memoryMb });
   const { program, args, env } = options.jail.enclose({
     command,
     readablePaths: [sandboxDirectory()],
     socketPath,
-    cacheDirectory: `${options.runtimeDirectory}/deno`,
+    cacheDirectory,
+    scratchDirectory: codeDirectory,
     dataLimitBytes: (RUNTIME_DATA_MB + options.memoryMb) * 1024 * 1024,
     openFileLimit: OPEN_FILE_LIMIT,
   });
@@ -525,6 +603,18 @@ function spawnHost(options: HostOptions, socketPath: string): Deno.ChildProcess 
   }).spawn();
 }
 
+async function makeDirectory(path: string | null): Promise<void> {
+  if (path !== null) await Deno.mkdir(path, { mode: 0o700 });
+}
+
+/** Removes what a host of user code had of its own on disk. */
+async function removeFiles(options: HostOptions): Promise<void> {
+  if (options.role === "node") return;
+  for (const directory of [codeDirectoryOf(options), cacheDirectoryOf(options)]) {
+    if (directory !== null) await Deno.remove(directory, { recursive: true }).catch(() => {});
+  }
+}
+
 /** The token goes through standard input: arguments and environment can be read by others of the same user. */
 async function writeBootstrap(
   child: Deno.ChildProcess,
@@ -535,9 +625,10 @@ async function writeBootstrap(
   const bootstrap = {
     socketPath,
     token: token.toHex(),
-    workerUrl: SANDBOX_CODE.worker.href,
+    workerUrl: (options.role === "task" ? SANDBOX_CODE.taskWorker : SANDBOX_CODE.worker).href,
     probeWorkerUrl: SANDBOX_CODE.probeWorker.href,
     maxFrameBytes: options.maxInputBytes + MAX_TASK_TEXT_BYTES,
+    codeDirectory: codeDirectoryOf(options),
   };
   const stdin = child.stdin.getWriter();
   await stdin.write(new TextEncoder().encode(JSON.stringify(bootstrap)));

@@ -91,6 +91,7 @@ const NO_METRICS = {
   outputSizeBytes: 0,
   exitCode: 0,
   sandboxId: "",
+  queueTimeMs: 0,
 };
 
 const failures = [

@@ -31,7 +31,7 @@ const { getPrototypeOf, getOwnPropertyNames, getOwnPropertySymbols } = Object;
 const GONE =
   ("Deno process Buffer global require module Worker SharedWorker MessageChannel MessagePort BroadcastChannel " +
     "fetch Request Response WebSocket EventSource XMLHttpRequest caches Cache CacheStorage localStorage sessionStorage " +
-    "indexedDB navigator location postMessage close importScripts onmessage onerror addEventListener alert prompt " +
+    "indexedDB navigator location postMessage close importScripts onmessage onerror alert prompt " +
     "createImageBitmap GPU Notification SharedArrayBuffer gc setImmediate __bootstrap name self").split(" ");
 
 const MODULES = [

@@ -125,7 +125,6 @@ def large_message(service: Service) -> None:
 
 
 UNARY = [
-    ("ExecuteCustomTask", execution.ExecuteCustomTaskRequest(entry_point="a:b", input_data=b"N.")),
     ("ExecuteObjectMethod", execution.ExecuteObjectMethodRequest(session_id="x", method_name="run")),
 ]
 STREAMS = [

@@ -103,10 +103,7 @@ def others(service: Service) -> None:
     service.wait_until(is_idle, "busy_workers is 0")
 
 
-@case(
-    "a call that came while a worker was being replaced does not wait for the long call of another",
-    skipped="the pool does not move a task that waits behind another to a host that is free",
-)
+@case("a call that came while a worker was being replaced does not wait for the long call of another")
 def others_after_replacement(service: Service) -> None:
     service.wait_until(lambda status: status.metrics.available_workers == WORKERS, "all workers are available")
     cancelled = service.stub.ExecuteNode.future(long_request())

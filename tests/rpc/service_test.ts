@@ -78,19 +78,6 @@ Deno.test("RPCs that this version does not offer end with UNIMPLEMENTED", async 
   await using server = await startTestServer({ settings: { "sandbox.probe": false } });
   using client = new TestClient(server.address);
   const { stub } = client;
-  await test.step("ExecuteCustomTask", async () => {
-    const answer = await unary(stub, stub.executeCustomTask, {
-      codePackage: new Uint8Array(),
-      entryPoint: "",
-      inputData: new Uint8Array(),
-      serializationFormat: "",
-      dependencies: [],
-      options: undefined,
-    }).answer;
-    assert(!answer.ok);
-    assert.equal(answer.code, status.UNIMPLEMENTED);
-    assert.match(answer.details, /^Cannot run ExecuteCustomTask: /);
-  });
   await test.step("ExecuteObjectMethod", async () => {
     const answer = await unary(stub, stub.executeObjectMethod, {
       objectSpecifier: undefined,

@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { NodeTask } from "../../workers/protocol.ts";
 import { HostPool, type HostPoolOptions } from "../../src/sandbox/host_pool.ts";
 import {
   type HostExit,
@@ -34,6 +35,7 @@ export class RuntimeDirectory implements AsyncDisposable {
 export function hostOptions(directory: RuntimeDirectory, options: Partial<HostOptions> = {}): HostOptions {
   return {
     id: "host",
+    role: "node",
     jail: processJail,
     runtimeDirectory: directory.path,
     startTimeoutMs: 30_000,
@@ -73,7 +75,7 @@ export async function startPool(directory: RuntimeDirectory, options: Partial<Ho
 
 /** A task whose end a test can wait for. */
 export class TestTask implements HostTask {
-  readonly message: HostTask["message"];
+  readonly message: NodeTask;
   readonly timeoutMs: number;
   readonly ended: Promise<TaskEnd>;
   readonly logs: TaskLog[] = [];
@@ -83,7 +85,7 @@ export class TestTask implements HostTask {
   host: HostProcess | undefined;
   readonly #end = Promise.withResolvers<TaskEnd>();
 
-  constructor(nodeType: string, parts: Partial<HostTask["message"]> & { readonly timeoutMs?: number } = {}) {
+  constructor(nodeType: string, parts: Partial<NodeTask> & { readonly timeoutMs?: number } = {}) {
     const { timeoutMs = 60_000, ...message } = parts;
     this.message = {
       nodeType,

@@ -13,6 +13,9 @@ const NOBODY = "65534";
 /** Size of the empty folder that a host has for Deno's cache. */
 const CACHE_BYTES = 16 * 1024 * 1024;
 
+/** Size of the folder that user code is written to: the largest unpacked package, and room for its folders. */
+const SCRATCH_BYTES = 1024 * 1024 * 1024;
+
 /** Options that hold for every host; all namespaces are its own, none of them can make another. */
 const ISOLATION = [
   "--unshare-all",
@@ -62,6 +65,7 @@ function enclose(spec: JailSpec, libraries: readonly string[]): JailedCommand {
       String(CACHE_BYTES),
       "--tmpfs",
       spec.cacheDirectory,
+      ...(spec.scratchDirectory === null ? [] : ["--size", String(SCRATCH_BYTES), "--tmpfs", spec.scratchDirectory]),
       // Deno looks for its own path; a whole /proc would tell more than it should.
       "--dir",
       "/proc/self",
@@ -100,6 +104,7 @@ async function tryOut(jail: Jail): Promise<void> {
     readablePaths: [],
     socketPath: "",
     cacheDirectory: "/cache",
+    scratchDirectory: null,
     dataLimitBytes: 2 ** 31,
     openFileLimit: 64,
   });

@@ -1,0 +1,340 @@
+/**
+ * One execution on its way: waiting, placed, and what it came to.
+ * @module
+ */
+
+import { type ExecutionMetrics, ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
+import type { ConsoleText, NodeTask, PackageTask, TaskLog, TaskOutcome } from "../../workers/protocol.ts";
+import { ServiceError } from "../errors.ts";
+import { taskLogger } from "../logging/mod.ts";
+import type { HostProcess, HostTask, StopReason, TaskEnd } from "../sandbox/host_process.ts";
+import type { AdmissionQueue } from "./admission.ts";
+import type { ExecutionLimits } from "./limits.ts";
+
+const MEGABYTE = 1024 * 1024;
+/** Room for the line in which the worker says that output is cut off. */
+const TRUNCATION_NOTE_LENGTH = 100;
+/** Hosts that may die before they come to a task that waits on them. */
+const MAX_LOSSES = 5;
+
+/** What an execution came to. */
+export interface ExecutionReport {
+  readonly taskId: string;
+  readonly status: ExecutionStatus;
+  /** Why it did not succeed; `UNSPECIFIED` when it did. */
+  readonly failureReason: FailureReason;
+  /** Empty unless the status is SUCCESS. */
+  readonly output: Uint8Array;
+  readonly errorMessage: string;
+  readonly errorTraceback: string;
+  /** What user code wrote to its console, bounded; empty for built-in nodes. */
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly metrics: ExecutionMetrics;
+}
+
+/** A task to be run, and where. */
+export interface RunOptions {
+  readonly taskId: string;
+  /** What it is called in messages, `Node execution` say. */
+  readonly subject: string;
+  /** Fields that each of its log lines has. */
+  readonly logFields: Readonly<Record<string, unknown>>;
+  readonly message: NodeTask | PackageTask;
+  readonly limits: ExecutionLimits;
+  /** How often it may be started again after a host died under it: pure nodes once, user code never. */
+  readonly maxRestarts: number;
+  /** Gives it to a sandbox, or gives `undefined` when none is free. */
+  readonly tryPlace: (task: HostTask) => (() => void) | undefined;
+  readonly queue: AdmissionQueue;
+}
+
+/** Outcomes of the worker as statuses of the contract. */
+const OUTCOME_STATUS = {
+  OK: ExecutionStatus.SUCCESS,
+  INVALID_TASK: ExecutionStatus.ERROR,
+  TASK_FAILED: ExecutionStatus.ERROR,
+  SECURITY_VIOLATION: ExecutionStatus.SECURITY_VIOLATION,
+  RESOURCE_LIMIT: ExecutionStatus.RESOURCE_LIMIT,
+  CANCELLED: ExecutionStatus.CANCELLED,
+} as const satisfies Record<TaskOutcome, ExecutionStatus>;
+
+const STOP_STATUS = {
+  timeout: ExecutionStatus.TIMEOUT,
+  cancelled: ExecutionStatus.CANCELLED,
+  memory: ExecutionStatus.RESOURCE_LIMIT,
+} as const satisfies Record<StopReason, ExecutionStatus>;
+
+const OUTCOME_REASON = {
+  OK: FailureReason.UNSPECIFIED,
+  INVALID_TASK: FailureReason.INVALID_TASK,
+  TASK_FAILED: FailureReason.EXCEPTION,
+  SECURITY_VIOLATION: FailureReason.SECURITY_VIOLATION,
+  RESOURCE_LIMIT: FailureReason.RESULT_LIMIT,
+  CANCELLED: FailureReason.CANCELLED,
+} as const satisfies Record<TaskOutcome, FailureReason>;
+
+const STOP_REASON = {
+  timeout: FailureReason.TIME_LIMIT,
+  cancelled: FailureReason.CANCELLED,
+  memory: FailureReason.MEMORY_LIMIT,
+} as const satisfies Record<StopReason, FailureReason>;
+
+/** Where an execution is. */
+type RunState =
+  | { readonly kind: "new" }
+  | { readonly kind: "queued"; readonly leave: () => void }
+  | { readonly kind: "placed"; readonly abandon: () => void; readonly since: number }
+  | { readonly kind: "ended" };
+
+/** How an execution ended, before it is put into the contract's words. */
+interface RunEnd {
+  readonly status: ExecutionStatus;
+  readonly failureReason: FailureReason;
+  readonly output?: Uint8Array;
+  readonly errorMessage?: string;
+  readonly errorTraceback?: string;
+  readonly exitCode?: number;
+  readonly cpuMs?: number;
+}
+
+/** One execution, over as many hosts as it takes. */
+export class TaskRun {
+  readonly report = Promise.withResolvers<ExecutionReport>();
+  readonly #options: RunOptions;
+  readonly #startTimestamp = Date.now();
+  readonly #admittedAt = performance.now();
+  #state: RunState = { kind: "new" };
+  #losses = 0;
+  #startedLosses = 0;
+  #sandboxId = "";
+  #signal: AbortSignal | undefined;
+  #stdout = "";
+  #stderr = "";
+  durationMs = 0;
+  queueMs = 0;
+  memoryPeakBytes = 0;
+  /** `undefined` where it was not measured: the task was cancelled, or its host died. */
+  cpuMs: number | undefined;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+  }
+
+  /** Ends it before it starts. */
+  refuse(errorMessage: string): void {
+    this.#end({
+      status: ExecutionStatus.RESOURCE_LIMIT,
+      failureReason: FailureReason.INPUT_LIMIT,
+      errorMessage,
+    });
+  }
+
+  /** @throws {ServiceError} `QUEUE_FULL` */
+  start(signal: AbortSignal): void {
+    this.#signal = signal;
+    if (signal.aborted) return this.#cancel();
+    // Those who wait were here first.
+    if (this.#options.queue.length > 0 || !this.#tryPlace()) {
+      this.#state = { kind: "queued", leave: this.#options.queue.enter(this.#waiter) };
+    }
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  readonly #onAbort = () => this.#cancel();
+
+  readonly #waiter = {
+    tryStart: () => this.#tryPlace(),
+    shed: (error: ServiceError) => this.fail(error),
+  };
+
+  /** Ends it without a report, wherever it is. */
+  fail(error: unknown): void {
+    if (this.#state.kind === "ended") return;
+    this.#withdraw();
+    this.#leave();
+    this.report.reject(error);
+  }
+
+  /** Takes it out of the queue, or from its host. */
+  #withdraw(): void {
+    if (this.#state.kind === "queued") this.#state.leave();
+    if (this.#state.kind === "placed") {
+      this.#state.abandon();
+      this.durationMs = performance.now() - this.#state.since;
+    }
+  }
+
+  #tryPlace(): boolean {
+    const { message, limits, tryPlace } = this.#options;
+    const abandon = tryPlace({
+      message,
+      timeoutMs: limits.timeoutMs,
+      onEnd: (end, host) => this.#onEnd(end, host),
+      onLog: (log) => this.#log(log),
+      onConsole: (text) => this.#collect(text),
+    });
+    if (abandon === undefined) return false;
+    this.#state = { kind: "placed", abandon, since: performance.now() };
+    return true;
+  }
+
+  #onEnd(end: TaskEnd, host: HostProcess): void {
+    if (this.#state.kind === "ended") return;
+    this.#sandboxId = host.id;
+    switch (end.kind) {
+      case "result": {
+        const { outcome, output, message, traceback, runMicros } = end.result;
+        this.durationMs = runMicros / 1_000;
+        this.memoryPeakBytes = end.memoryPeakBytes;
+        return this.#end({
+          status: OUTCOME_STATUS[outcome],
+          failureReason: OUTCOME_REASON[outcome],
+          output,
+          errorMessage: message,
+          errorTraceback: traceback,
+          cpuMs: end.cpuMs,
+          exitCode: outcome === "OK" ? 0 : 1,
+        });
+      }
+      case "stopped":
+        this.durationMs = end.wallMs;
+        this.memoryPeakBytes = end.memoryPeakBytes;
+        return this.#end({
+          status: STOP_STATUS[end.reason],
+          failureReason: STOP_REASON[end.reason],
+          errorMessage: this.#stopMessage(end.reason),
+          cpuMs: end.cpuMs,
+          exitCode: 137,
+        });
+      case "returned":
+        return this.#placeAgain();
+      case "lost":
+        return this.#onLost(end, host);
+    }
+  }
+
+  #stopMessage(reason: StopReason): string {
+    switch (reason) {
+      case "timeout":
+        return `${this.#options.subject} timed out: it ran ${seconds(this.durationMs)} s, the limit is ${
+          seconds(this.#options.limits.timeoutMs)
+        } s (options.timeout_seconds)`;
+      case "memory":
+        return `${this.#options.subject} stopped: it used ${
+          megabytes(this.memoryPeakBytes)
+        } MB of memory, the limit is ${megabytes(this.#options.limits.memoryBytes)} MB (options.memory_limit_mb)`;
+      case "cancelled":
+        return `${this.#options.subject} cancelled: the caller went away`;
+    }
+  }
+
+  /** A task that its host had not begun goes elsewhere; one that ran does so only where it may be started again. */
+  #onLost({ started, exit }: Extract<TaskEnd, { kind: "lost" }>, host: HostProcess): void {
+    this.#losses++;
+    if (started) this.#startedLosses++;
+    if (started && exit.reason === "out_of_memory") {
+      return this.#end({
+        status: ExecutionStatus.RESOURCE_LIMIT,
+        failureReason: FailureReason.MEMORY_LIMIT,
+        errorMessage: `${this.#options.subject} stopped: its sandbox ran out of memory, the limit is ${
+          megabytes(this.#options.limits.memoryBytes)
+        } MB (options.memory_limit_mb)`,
+        exitCode: exit.exitCode,
+      });
+    }
+    if (this.#startedLosses > this.#options.maxRestarts || this.#losses > MAX_LOSSES || exit.reason === "retired") {
+      return this.#end({
+        status: ExecutionStatus.ERROR,
+        failureReason: FailureReason.CRASH,
+        errorMessage:
+          `${this.#options.subject} failed: its sandbox host "${host.id}" ended with exit code ${exit.exitCode}`,
+        exitCode: exit.exitCode,
+      });
+    }
+    this.#placeAgain();
+  }
+
+  /** Goes to another host, or waits for one ahead of all that were not admitted before. */
+  #placeAgain(): void {
+    if (this.#tryPlace()) return;
+    try {
+      this.#state = { kind: "queued", leave: this.#options.queue.reenter(this.#waiter) };
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #cancel(): void {
+    this.#withdraw();
+    this.#end({
+      status: ExecutionStatus.CANCELLED,
+      failureReason: FailureReason.CANCELLED,
+      errorMessage: `${this.#options.subject} cancelled: the caller went away`,
+    });
+  }
+
+  #leave(): void {
+    this.#state = { kind: "ended" };
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+  }
+
+  #end(end: RunEnd): void {
+    if (this.#state.kind === "ended") return;
+    this.#leave();
+    this.cpuMs = end.cpuMs;
+    const totalMs = performance.now() - this.#admittedAt;
+    this.queueMs = Math.max(0, totalMs - this.durationMs);
+    const output = end.output ?? new Uint8Array();
+    const durationMs = Math.round(this.durationMs);
+    this.report.resolve({
+      taskId: this.#options.taskId,
+      status: end.status,
+      failureReason: end.failureReason,
+      stdout: this.#stdout,
+      stderr: this.#stderr,
+      output,
+      errorMessage: end.errorMessage ?? "",
+      errorTraceback: end.errorTraceback ?? "",
+      metrics: {
+        startTimestamp: this.#startTimestamp,
+        endTimestamp: this.#startTimestamp + Math.round(totalMs),
+        durationMs,
+        cpuTimeMs: Math.round(end.cpuMs ?? 0),
+        memoryPeakMb: megabytes(this.memoryPeakBytes),
+        memoryAverageMb: megabytes(this.memoryPeakBytes),
+        inputSizeBytes: this.#options.message.input.length,
+        outputSizeBytes: output.length,
+        exitCode: end.exitCode ?? 0,
+        sandboxId: this.#sandboxId,
+        queueTimeMs: Math.round(this.queueMs),
+      },
+    });
+  }
+
+  /** The worker bounds what it sends; that it does is checked here, since it is not believed. */
+  #collect({ stream, text }: ConsoleText): void {
+    const { message } = this.#options;
+    const limit = "maxConsoleBytes" in message ? message.maxConsoleBytes : 0;
+    const left = limit + TRUNCATION_NOTE_LENGTH - this.#stdout.length - this.#stderr.length;
+    const kept = text.slice(0, Math.max(0, left));
+    if (stream === "stdout") this.#stdout += kept;
+    else this.#stderr += kept;
+    const logger = taskLogger(this.#options.taskId, this.#options.logFields);
+    if (kept !== "" && logger.isEnabledFor("debug")) logger.debug("{stream}: {text}", { stream, text: kept });
+  }
+
+  #log({ level, message }: TaskLog): void {
+    const logger = taskLogger(this.#options.taskId, this.#options.logFields);
+    if (level === "warning") logger.warn("{message}", { message });
+    else logger.info("{message}", { message });
+  }
+}
+
+function megabytes(bytes: number): number {
+  return Math.ceil(bytes / MEGABYTE);
+}
+
+function seconds(ms: number): string {
+  return (ms / 1_000).toFixed(ms % 1_000 === 0 ? 0 : 2);
+}

@@ -1,0 +1,121 @@
+/**
+ * Runs the entry point of a code package in TypeScript or JavaScript.
+ * @module
+ */
+
+import { codecFor } from "./codecs/mod.ts";
+import { DEFAULT_LIMITS } from "./codecs/codec.ts";
+import { openPackage } from "./package/mod.ts";
+import type { PackageTask } from "./protocol.ts";
+import { TaskError } from "./task_error.ts";
+import { hideFolder } from "./traceback.ts";
+import { fromUserValue, toUserValue } from "./user_values.ts";
+
+/** What the glue offers to the run. */
+export interface PackageRunContext {
+  /** Aborts when the caller goes away, or when most of the time is used. */
+  readonly signal: AbortSignal;
+  /** Has the host write the package's files; gives the URL of the folder that they lie in. */
+  writeFiles(files: ReadonlyMap<string, Uint8Array>): Promise<string>;
+}
+
+/** Something that the user's code threw, whatever it is: it never chooses how the service sees the task's end. */
+export class UserFailure extends Error {
+  override readonly name = "UserFailure";
+
+  constructor(readonly thrown: unknown) {
+    super("The user's code threw");
+  }
+}
+
+/** What a task's function gets besides its input. */
+export interface TaskContext {
+  /** Aborts when the caller goes away, or at 90 % of the time limit; its reason says which and how much is left. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Validates the package, imports its entry module and calls the entry point with the input.
+ *
+ * @returns the encoded output
+ * @throws {TaskError} for what is wrong with the package, the input or the output
+ * @throws {UserFailure} for whatever the user's code throws
+ */
+export async function runPackage(task: PackageTask, context: PackageRunContext): Promise<Uint8Array> {
+  const codec = codecFor(task.format);
+  const limits = { memoryLimitBytes: task.memoryLimitBytes, maxOutputBytes: task.maxOutputBytes };
+  const input = toUserValue(codec.decode(task.input, limits));
+  const { entryPoint, dependencies, blockedImports, maxPackageBytes, maxUnpackedBytes, maxFiles } = task.options;
+  const opened = openPackage(task.codePackage, {
+    entryPoint,
+    dependencies,
+    limits: { maxCompressedBytes: maxPackageBytes, maxUnpackedBytes, maxFiles },
+    policy: { allowedBuiltins: [], blockedImports },
+  });
+  if (opened.runtime !== "deno") {
+    throw new TaskError("INVALID_TASK", "Cannot run package: this version of the service runs no Python packages");
+  }
+  const [dependency] = [...dependencies, ...opened.manifest?.dependencies ?? []];
+  if (dependency !== undefined) {
+    throw new TaskError(
+      "INVALID_TASK",
+      `Cannot install dependency "${dependency.slice(0, 200)}": this version of the service installs no packages`,
+    );
+  }
+  const codeUrl = await context.writeFiles(opened.files);
+  hideFolder(codeUrl);
+  const { path, exportName } = opened.entry;
+  // The path consists of segments that validation has checked; they may hold characters that a URL escapes.
+  const url = new URL(path.split("/").map(encodeURIComponent).join("/"), codeUrl).href;
+  const module: Readonly<Record<string, unknown>> = await ofUser(() => import(url));
+  const entry = module[exportName];
+  if (typeof entry !== "function") throw notCallable(module, path, exportName);
+  const taskContext: TaskContext = Object.freeze({ signal: context.signal });
+  const result = await ofUser(async () =>
+    await collect(await Reflect.apply(entry, undefined, [input, taskContext]), task.memoryLimitBytes)
+  );
+  return codec.encode(
+    fromUserValue(result, {
+      format: task.format,
+      memoryLimitBytes: task.memoryLimitBytes,
+      maxDepth: DEFAULT_LIMITS.maxDepth,
+    }),
+    limits,
+  );
+}
+
+/** Runs user code. */
+async function ofUser<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (thrown) {
+    throw new UserFailure(thrown);
+  }
+}
+
+/** The items of a generator as a list; anything else as it is. */
+async function collect(returned: unknown, memoryLimitBytes: number): Promise<unknown> {
+  if (typeof returned !== "object" || returned === null || !isGenerator(returned)) return returned;
+  const items: unknown[] = [];
+  for await (const item of returned) {
+    items.push(item);
+    if (items.length * 8 > memoryLimitBytes) {
+      throw new RangeError(`Cannot collect results: the generator gave ${items.length} items`);
+    }
+  }
+  return items;
+}
+
+/** Generators are told from other iterables, arrays say, by their `next`. */
+function isGenerator(value: object): value is AsyncIterable<unknown> {
+  const next: unknown = Reflect.get(value, "next");
+  return typeof next === "function" &&
+    (Reflect.get(value, Symbol.asyncIterator) !== undefined || Reflect.get(value, Symbol.iterator) !== undefined);
+}
+
+function notCallable(module: Readonly<Record<string, unknown>>, path: string, exportName: string): TaskError {
+  const names = Object.keys(module).filter((name) => typeof module[name] === "function");
+  const there = names.length === 0 ? "it exports no function" : `it exports ${names.slice(0, 20).join(", ")}`;
+  const kind = exportName in module ? `is a ${typeof module[exportName]}` : "does not exist";
+  return new TaskError("INVALID_TASK", `Cannot run "${path}:${exportName}": the export ${kind}; ${there}`);
+}
