@@ -93,7 +93,7 @@ export class HostPool implements AsyncDisposable {
 
   /** Hosts that run a task, hosts that wait for one, and hosts that are being started. */
   get load(): { readonly busy: number; readonly available: number; readonly starting: number } {
-    const serving = this.hosts;
+    const serving = this.hosts.filter(({ isServing }) => isServing);
     const busy = serving.filter(({ taskCount }) => taskCount > 0).length;
     return { busy, available: serving.length - busy, starting: this.#slots.length - serving.length };
   }

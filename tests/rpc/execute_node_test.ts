@@ -22,11 +22,7 @@ async function assertWorks(client: TestClient): Promise<void> {
 
 /** Resolves when a host waits for work: one that was killed has been replaced. */
 async function available(client: TestClient): Promise<void> {
-  await until("a host is available", async () => {
-    const request = { includeMetrics: true, includeSessions: false };
-    const answer = await unary(client.stub, client.stub.getStatus, request).answer;
-    return answer.ok && answer.response.metrics!.availableWorkers > 0;
-  });
+  await until("a host is available", async () => (await load(client)).availableWorkers > 0);
 }
 
 /** Resolves when that many hosts run something. */
