@@ -9,6 +9,8 @@ import { probePermissions } from "./probe.ts";
 import { readAsset } from "./read_asset.ts";
 import { isFilesToWrite, writeFiles } from "./write_files.ts";
 import {
+  ASSET_NAMES,
+  type AssetReply,
   decodeJsonPayload,
   encodeFrame,
   encodeHello,
@@ -54,23 +56,37 @@ async function runHost(): Promise<void> {
   // Checked by nobody but us: the server writes it, and a host started by hand ends here.
   const bootstrap = JSON.parse(await new Response(Deno.stdin.readable).text()) as HostBootstrap;
   const connection = await Deno.connect({ transport: "unix", path: bootstrap.socketPath });
+  // A compiled program has the rights that it was compiled with. Its way to give up the right to read is another one:
+  // giving up single paths does nothing to a right to all.
+  const hasAllRights = Deno.permissions.querySync({ name: "read" }).state === "granted";
   // `import` is a permission that Deno's own type does not list yet.
   for (const name of GIVEN_UP) Deno.permissions.revokeSync({ name } as Deno.PermissionDescriptor);
   Deno.permissions.revokeSync({ name: "read", path: bootstrap.socketPath });
-  if (bootstrap.codeDirectory === null) Deno.permissions.revokeSync({ name: "write" });
+  if (bootstrap.codeDirectory === null && !hasAllRights) Deno.permissions.revokeSync({ name: "write" });
 
   const writer = new FrameWriter((bytes) => connection.write(bytes), () => Deno.exit(HOST_EXIT.serverGone));
   writer.send(encodeHello(fromHex(bootstrap.token)));
 
-  const worker = startWorker(bootstrap.workerUrl, bootstrap.codeDirectory);
+  const worker = startWorker(bootstrap.workerUrl, permissionsOf({ read: bootstrap.codeDirectory }));
+  const helpers = hasAllRights ? await startHelpers(bootstrap) : undefined;
   let filesWritten = false;
+  let sealed = !hasAllRights;
   worker.onmessage = ({ data }: MessageEvent<unknown>) => {
+    if (!sealed) {
+      // Its first word says that it has loaded; nothing that comes after needs a right of the host's.
+      for (const name of ["read", "write"] as const) Deno.permissions.revokeSync({ name });
+      sealed = true;
+    }
     if (data instanceof Uint8Array) writer.send([data]);
-    else if (typeof data === "string") void sendAsset(worker, data);
+    else if (typeof data === "string") void sendAsset(worker, data, helpers?.assets);
     else if (!filesWritten && bootstrap.codeDirectory !== null && isFilesToWrite(data)) {
       // Once, before user code runs: what comes later is not from our glue.
       filesWritten = true;
-      worker.postMessage(writeFiles(data, bootstrap.codeDirectory));
+      if (helpers?.writer === undefined) worker.postMessage(writeFiles(data, bootstrap.codeDirectory));
+      else {
+        helpers.writer.onmessage = (event: MessageEvent<unknown>) => worker.postMessage(event.data);
+        helpers.writer.postMessage({ message: data, directory: bootstrap.codeDirectory });
+      }
     }
   };
   worker.onerror = (event) => {
@@ -79,7 +95,7 @@ async function runHost(): Promise<void> {
     writer.send(encodeFrame(FrameKind.Fatal, 0, reason));
     void writer.flushed().then(() => Deno.exit(HOST_EXIT.workerEnded));
   };
-  await relay(connection, worker, bootstrap, writer);
+  await relay(connection, worker, bootstrap, writer, helpers?.prober);
   Deno.exit(HOST_EXIT.serverGone);
 }
 
@@ -89,6 +105,7 @@ async function relay(
   worker: Worker,
   bootstrap: HostBootstrap,
   writer: FrameWriter,
+  prober: Worker | undefined,
 ): Promise<void> {
   const reader = new FrameReader(() => bootstrap.maxFrameBytes);
   while (true) {
@@ -98,7 +115,7 @@ async function relay(
     let bytes = 0;
     for (const frame of reader.advance(count)) {
       if (frame.kind === FrameKind.Probe) {
-        void probeHost(frame.payload, bootstrap.probeWorkerUrl).then((outcomes) =>
+        void probeHost(frame.payload, bootstrap.probeWorkerUrl, prober).then((outcomes) =>
           writer.send(encodeJsonFrame(FrameKind.ProbeReport, 0, outcomes))
         );
       }
@@ -110,12 +127,17 @@ async function relay(
 }
 
 /** Answers a request for an asset; one for anything else is no message that our worker sends, and gets no answer. */
-async function sendAsset(worker: Worker, name: string): Promise<void> {
+async function sendAsset(
+  worker: Worker,
+  name: string,
+  loaded: ReadonlyMap<string, AssetReply> | undefined,
+): Promise<void> {
   if (!isAssetName(name) || assetsOnTheirWay.has(name)) return;
   assetsOnTheirWay.add(name);
-  const reply = await readAsset(name, ASSETS);
+  const reply = loaded?.get(name) ?? await readAsset(name, ASSETS);
   assetsOnTheirWay.delete(name);
-  worker.postMessage(reply, "bytes" in reply ? [reply.bytes.buffer] : []);
+  // What was loaded ahead is copied: another worker may not come, but the same one may ask again.
+  worker.postMessage(reply, "bytes" in reply && loaded === undefined ? [reply.bytes.buffer] : []);
 }
 
 /** Moves bytes into the worker; a buffer that is theirs alone is transferred, anything else copied once. */
@@ -124,25 +146,61 @@ function toWorker(worker: Worker, bytes: Uint8Array): void {
   worker.postMessage(owned, [owned.buffer as ArrayBuffer]); // allocated here or by the frame reader, never shared
 }
 
-async function probeHost(payload: Uint8Array, probeWorkerUrl: string): Promise<ProbeOutcome[]> {
+async function probeHost(
+  payload: Uint8Array,
+  probeWorkerUrl: string,
+  prober: Worker | undefined,
+): Promise<ProbeOutcome[]> {
   const targets = decodeJsonPayload(payload) as ProbeTargets; // from the server, which we trust
-  const worker = startWorker(probeWorkerUrl, null);
-  const fromWorker = await new Promise<ProbeOutcome[]>((resolve, reject) => {
-    worker.onmessage = ({ data }: MessageEvent<ProbeOutcome[]>) => resolve(data);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      reject(new Error(`Cannot probe: ${event.message}`));
-    };
-    worker.postMessage(targets);
-  });
+  const worker = prober ?? await startReady(probeWorkerUrl, "none");
+  worker.postMessage(targets);
+  // Our own worker, whose code no task shares.
+  const fromWorker = await nextMessage(worker) as ProbeOutcome[];
   return [...await probePermissions("host", targets), ...fromWorker];
 }
 
-/** A worker without permissions, but to read the one folder where its code will lie. */
-function startWorker(url: string, codeDirectory: string | null): Worker {
-  const permissions = codeDirectory === null ? "none" : {
-    read: [codeDirectory],
-    write: false,
+/** What a host that gives up all of its rights must have loaded before. */
+interface Helpers {
+  readonly assets: ReadonlyMap<string, AssetReply>;
+  readonly prober: Worker;
+  /** Writes the files of user code. */
+  readonly writer: Worker | undefined;
+}
+
+async function startHelpers({ probeWorkerUrl, codeDirectory }: HostBootstrap): Promise<Helpers> {
+  const replies = codeDirectory === null ? await Promise.all(ASSET_NAMES.map((name) => readAsset(name, ASSETS))) : [];
+  return {
+    assets: new Map(replies.map((reply) => [reply.name, reply])),
+    prober: await startReady(probeWorkerUrl, "none"),
+    writer: codeDirectory === null
+      ? undefined
+      : await startReady(new URL("write_worker.js", import.meta.url).href, permissionsOf({ write: codeDirectory })),
+  };
+}
+
+/** Starts a worker and waits for its first message, which says that it has loaded. */
+async function startReady(url: string, permissions: Deno.PermissionOptions): Promise<Worker> {
+  const worker = startWorker(url, permissions);
+  await nextMessage(worker);
+  return worker;
+}
+
+function nextMessage(worker: Worker): Promise<unknown> {
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  worker.onmessage = ({ data }: MessageEvent<unknown>) => resolve(data);
+  worker.onerror = (event) => {
+    event.preventDefault();
+    reject(new Error(`Cannot go on without worker: ${event.message}`));
+  };
+  return promise;
+}
+
+/** No permission, but for the one folder to read or to write. */
+function permissionsOf({ read, write }: { read?: string | null; write?: string | null }): Deno.PermissionOptions {
+  if ((read ?? write ?? null) === null) return "none";
+  const permissions = {
+    read: typeof read === "string" ? [read] : false,
+    write: typeof write === "string" ? [write] : false,
     net: false,
     env: false,
     sys: false,
@@ -150,8 +208,11 @@ function startWorker(url: string, codeDirectory: string | null): Worker {
     ffi: false,
     import: false,
   };
-  // Deno's own type does not list `import` yet.
-  return new Worker(url, { type: "module", deno: { permissions: permissions as Deno.PermissionOptions } });
+  return permissions as Deno.PermissionOptions; // Deno's own type does not list `import` yet.
+}
+
+function startWorker(url: string, permissions: Deno.PermissionOptions): Worker {
+  return new Worker(url, { type: "module", deno: { permissions } });
 }
 
 function fromHex(hex: string): Uint8Array {

@@ -17,3 +17,4 @@ scope.onmessage = async (event) => {
   scope.postMessage(await probePermissions("worker", event.data));
   scope.close();
 };
+scope.postMessage("ready");

@@ -68,7 +68,11 @@ export interface HostCommandOptions {
 export function hostCommand({ socketPath, codeDirectory, denoDirectory, heapMb }: HostCommandOptions): JailedCommand {
   const env = { DENO_DIR: denoDirectory, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" };
   const writable = codeDirectory === null ? [socketPath] : [socketPath, codeDirectory];
-  if (Deno.build.standalone) return { program: Deno.execPath(), args: [HOST_ROLE], env };
+  const v8Flags = `--disallow-code-generation-from-strings,--max-old-space-size=${heapMb}`;
+  // Compiled in, these flags would hold for the server too, which needs code generation.
+  if (Deno.build.standalone) {
+    return { program: Deno.execPath(), args: [HOST_ROLE], env: { ...env, DENO_V8_FLAGS: v8Flags } };
+  }
   return {
     program: Deno.execPath(),
     args: [
@@ -90,7 +94,7 @@ export function hostCommand({ socketPath, codeDirectory, denoDirectory, heapMb }
       "--deny-ffi",
       "--deny-import",
       "--unstable-worker-options",
-      `--v8-flags=--disallow-code-generation-from-strings,--max-old-space-size=${heapMb}`,
+      `--v8-flags=${v8Flags}`,
       fileURLToPath(SANDBOX_CODE.host),
     ],
     env,

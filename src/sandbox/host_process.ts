@@ -585,7 +585,8 @@ function spawnHost(options: HostOptions, socketPath: string): Deno.ChildProcess 
   const command = hostCommand({ socketPath, codeDirectory, denoDirectory: cacheDirectory, heapMb: options.memoryMb });
   const { program, args, env } = options.jail.enclose({
     command,
-    readablePaths: [sandboxDirectory()],
+    // A compiled program carries its code inside itself.
+    readablePaths: Deno.build.standalone ? [] : [sandboxDirectory()],
     socketPath,
     cacheDirectory,
     scratchDirectory: codeDirectory,

@@ -150,12 +150,6 @@ class ProbeSite implements AsyncDisposable {
   }
 }
 
-/**
- * Started from sources a host must go on reading its own code, for the probe's worker; so it gives up single paths, which
- * does nothing to a right to read everything.
- */
-const KNOWN_GAPS: ReadonlySet<string> = new Set(["host: read file", "host: list folder"]);
-
 Deno.test("a host that was started with all rights gives them up before its worker starts", async () => {
   const directory = await Deno.makeTempDir();
   try {
@@ -170,7 +164,7 @@ Deno.test("a host that was started with all rights gives them up before its work
       assert.ok(outcomes.some((outcome) => outcome.place === place), `the ${place} reported nothing`);
     }
     const leaks = outcomes.filter(({ leaked }) => leaked).map(({ place, attempt }) => `${place}: ${attempt}`);
-    assert.deepEqual(leaks.filter((leak) => !KNOWN_GAPS.has(leak)), []);
+    assert.deepEqual(leaks, []);
     assert.equal(targets.visits, 0, "the listener was reached");
   } finally {
     await Deno.remove(directory, { recursive: true });
