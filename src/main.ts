@@ -21,6 +21,7 @@ import { TaskHostPool } from "./sandbox/task_host_pool.ts";
 import { selectJail } from "./sandbox/jails/mod.ts";
 import { probeSandbox } from "./sandbox/probe.ts";
 import { tryCpuMs, tryResidentBytes } from "./sandbox/proc.ts";
+import { fillCache } from "./sandbox/warm_cache.ts";
 import { SERVICE_VERSION } from "./version.ts";
 
 const logger = serviceLogger("server");
@@ -127,11 +128,18 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
           metrics.queueWaited(queueMs / 1_000);
         },
       },
-      startPool: (onCapacity) =>
-        HostPool.start({ ...hostOptions, role: "node", onCapacity, maxWorkers: config.pool.maxWorkers }),
-      startTaskPool: ({ length, onCapacity }) =>
-        TaskHostPool.start({
+      startPool: async (onCapacity) =>
+        await HostPool.start({
           ...hostOptions,
+          role: "node",
+          cache: { kind: "copy", from: await fillCache("node", hostOptions) },
+          onCapacity,
+          maxWorkers: config.pool.maxWorkers,
+        }),
+      startTaskPool: async ({ length, onCapacity }) =>
+        await TaskHostPool.start({
+          ...hostOptions,
+          cache: { kind: "copy", from: await fillCache("task", hostOptions) },
           maxInputBytes: hostOptions.maxInputBytes + config.policy.packages.maxCompressedMb * MEGABYTE,
           onCapacity,
           queueLength: length,

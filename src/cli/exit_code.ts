@@ -6,7 +6,7 @@
 import { status as GrpcStatus } from "@grpc/grpc-js";
 import { MediaError } from "../../workers/media/media_error.ts";
 import { ExecutionStatus } from "../../protos/generated/types.ts";
-import { ExecutionError, PayloadError, RpcError } from "../client/mod.ts";
+import { ExecutionError, PackageError, PayloadError, RpcError } from "../client/mod.ts";
 import { ServiceError } from "../errors.ts";
 import { OutputError, UsageError } from "./errors.ts";
 
@@ -15,7 +15,7 @@ export const EXIT = {
   OK: 0,
   /** The task failed: its node or code threw, or what it asks for does not exist. */
   FAILED: 1,
-  /** The command line, an input file or the configuration is wrong. */
+  /** The command line, a file that it names or the configuration is wrong. */
   USAGE: 2,
   /** The service cannot be reached or is going down. */
   UNREACHABLE: 3,
@@ -38,7 +38,7 @@ export const EXIT_CODE_HELP = `
 Exit codes:
   0    success
   1    the task failed, or asks for something that does not exist
-  2    the command line, an input file or the configuration is wrong
+  2    the command line, a file that it names or the configuration is wrong
   3    the service cannot be reached, or is shutting down
   4    refused: credentials, or the security policy
   5    a limit: time, memory, output, or the service is full
@@ -83,7 +83,7 @@ export function toExitCode(error: unknown): ExitCode {
   if (error instanceof RpcError) return BY_RPC_CODE[error.code] ?? EXIT.INTERNAL;
   if (error instanceof OutputError) return EXIT.OUTPUT;
   if (error instanceof PayloadError) return error.direction === "input" ? EXIT.USAGE : EXIT.OUTPUT;
-  if (error instanceof UsageError || error instanceof MediaError) return EXIT.USAGE;
+  if (error instanceof UsageError || error instanceof PackageError || error instanceof MediaError) return EXIT.USAGE;
   if (error instanceof ServiceError && error.code === "CONFIG_INVALID") return EXIT.USAGE;
   if (error instanceof DOMException && error.name === "AbortError") return EXIT.INTERRUPTED;
   return EXIT.INTERNAL;

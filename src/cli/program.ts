@@ -4,27 +4,25 @@
  */
 
 import { Command, CommanderError, Option } from "commander";
-import { status as GrpcStatus } from "@grpc/grpc-js";
-import { ExecutionStatus } from "../../protos/generated/types.ts";
-import { ExecutionError, RpcError } from "../client/mod.ts";
-import { messageOf } from "../errors.ts";
 import { SERVICE_VERSION } from "../version.ts";
 import { addCall } from "./commands/call.ts";
 import { addConfig } from "./commands/config.ts";
 import { addNodes } from "./commands/nodes.ts";
+import { addRun } from "./commands/run.ts";
 import { addServe } from "./commands/serve.ts";
 import { addStatus } from "./commands/status.ts";
 import { addToken } from "./commands/token.ts";
-import { OutputError, UsageError } from "./errors.ts";
 import { EXIT, EXIT_CODE_HELP, type ExitCode, toExitCode } from "./exit_code.ts";
+import { report } from "./report.ts";
 import { type GlobalOptions, Session } from "./session.ts";
-import { printable, styleFor, type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
   rexec serve                                 run the service here
   rexec nodes                                 what it can do
   rexec call AudioTransform --input in.wav --output out.wav
+  rexec run task.ts --data 21                 run code of your own in a sandbox
   rexec call --help                           more of a command`;
 
 /**
@@ -52,7 +50,7 @@ export async function run(args: readonly string[], terminal: Terminal, signal: A
 function build(terminal: Terminal, signal: AbortSignal, written: Promise<void>[]): Command {
   const { env } = terminal;
   const program = new Command("rexec")
-    .description("Run media and data nodes on a Remote Execution Service, or be one.")
+    .description("Run media and data nodes, and code of your own, on a Remote Execution Service, or be one.")
     .version(SERVICE_VERSION)
     .addOption(
       new Option("--address <address>", "where the service is: host:port or unix:path (env: REXEC_ADDRESS)")
@@ -80,60 +78,6 @@ function build(terminal: Terminal, signal: AbortSignal, written: Promise<void>[]
     const token = options.token ?? env["REXEC_TOKEN"];
     return new Session({ ...options, ...(token ? { token } : {}) }, terminal, signal);
   };
-  for (const add of [addServe, addNodes, addStatus, addCall, addConfig, addToken]) add(program, start);
+  for (const add of [addServe, addNodes, addStatus, addCall, addRun, addConfig, addToken]) add(program, start);
   return program;
-}
-
-async function report(
-  error: unknown,
-  exitCode: ExitCode,
-  { terminal, options }: { terminal: Terminal; options: GlobalOptions },
-): Promise<void> {
-  const hint = hintFor(error, options);
-  if (options.json) {
-    const name = error instanceof ExecutionError
-      ? error.statusName
-      : error instanceof RpcError
-      ? error.codeName
-      : undefined;
-    const traceback = error instanceof ExecutionError ? error.traceback || undefined : undefined;
-    const record = { error: { message: messageOf(error), status: name, hint, traceback, exitCode } };
-    return await terminal.writeError(`${JSON.stringify(record)}\n`);
-  }
-  const { red, dim } = styleFor(terminal.stderrIsTerminal, { env: terminal.env, color: options.color });
-  const status = error instanceof ExecutionError ? ` (${error.statusName})` : "";
-  const lines = [`${red("Error")}${status}: ${printable(messageOf(error))}`];
-  if (hint !== undefined) lines.push(hint);
-  if (options.verbose) {
-    if (error instanceof ExecutionError && error.traceback !== "") lines.push(dim(printable(error.traceback)));
-    lines.push(dim(Deno.inspect(error, { colors: false })));
-  }
-  await terminal.writeError(`${lines.join("\n")}\n`);
-}
-
-/** What to do about it. */
-function hintFor(error: unknown, { address, verbose }: GlobalOptions): string | undefined {
-  if (error instanceof UsageError || error instanceof OutputError) return error.hint;
-  if (error instanceof RpcError) {
-    switch (error.code) {
-      case GrpcStatus.UNAVAILABLE:
-        return `Is the service running at ${address}? Start it with: rexec serve. Elsewhere: --address or REXEC_ADDRESS`;
-      case GrpcStatus.UNAUTHENTICATED:
-        return "Give a token with REXEC_TOKEN or --token";
-      case GrpcStatus.DEADLINE_EXCEEDED:
-        return "Give it more time with --timeout";
-      case GrpcStatus.RESOURCE_EXHAUSTED:
-        return "Try again later, or with a smaller input";
-      default:
-        return undefined;
-    }
-  }
-  if (error instanceof ExecutionError) {
-    if (error.status === ExecutionStatus.TIMEOUT) return "Give it more time with --timeout";
-    if (error.status === ExecutionStatus.ERROR && error.traceback !== "" && !verbose) {
-      return "--verbose shows the traceback";
-    }
-    return undefined;
-  }
-  return toExitCode(error) === EXIT.INTERNAL && !verbose ? "--verbose shows where it comes from" : undefined;
 }

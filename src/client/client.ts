@@ -6,6 +6,7 @@
 import { Metadata, type ServiceError as GrpcError } from "@grpc/grpc-js";
 import { type CodecLimits, DEFAULT_LIMITS, type Format } from "../../workers/codecs/mod.ts";
 import {
+  type ExecuteCustomTaskResponse,
   type ExecuteNodeResponse,
   type ListNodesResponse,
   type NodeInfo,
@@ -28,7 +29,7 @@ import {
   toChannelOptions,
   toCredentials,
 } from "./options.ts";
-import { type ConfigValue, encodeInput, ExecutionResult, Output, toConfig } from "./payload.ts";
+import { type ConfigValue, CustomTaskResult, encodeInput, ExecutionResult, Output, toConfig } from "./payload.ts";
 import { withRetries } from "./retry.ts";
 import type { Input } from "./values.ts";
 
@@ -49,6 +50,25 @@ export interface ExecuteNodeOptions extends CallOptions {
   /** What the execution asks for; what is absent is the service's default. */
   readonly options?: Partial<ExecutionOptions> | undefined;
   /** Whether running it twice does no harm, so that it is run again when the connection breaks. Default true. */
+  readonly idempotent?: boolean | undefined;
+}
+
+/** Options of {@linkcode RemoteExecutionClient.executeCustomTask}. */
+export interface ExecuteCustomTaskOptions extends CallOptions {
+  /**
+   * What to run: `path/to/mod.ts:name` for TypeScript and JavaScript, `package.module:function` for Python. Default: the
+   * package's main module and what it exports by default.
+   */
+  readonly entryPoint?: string | undefined;
+  /** What the code is called with. Default `null`. */
+  readonly input?: Input;
+  /** Format of input and output. Default `pickle`, which loses no types. */
+  readonly format?: Format | undefined;
+  /** Requirements besides those of the package's manifest. */
+  readonly dependencies?: readonly string[] | undefined;
+  /** What the execution asks for; what is absent is the service's default. */
+  readonly options?: Partial<ExecutionOptions> | undefined;
+  /** Whether running it twice does no harm, so that it is run again when the connection breaks. Default false. */
   readonly idempotent?: boolean | undefined;
 }
 
@@ -125,6 +145,37 @@ export class RemoteExecutionClient implements Disposable {
     );
     if (response.status !== ExecutionStatus.SUCCESS) throw new ExecutionError(response);
     return new ExecutionResult(response.outputData, format, this.#limits, response.metrics);
+  }
+
+  /**
+   * Runs an entry point of a code package (see `packagePath` and `packageFiles`) on one input.
+   *
+   * Unless the caller says that it is idempotent, it is made again only where the service was full and did not run it.
+   *
+   * @param codePackage A zip, or the text of a single TypeScript or JavaScript module
+   * @throws {ExecutionError} when the execution ended with another status than SUCCESS, with what the code wrote until then
+   * @throws {PayloadError} for an input that cannot be encoded
+   */
+  async executeCustomTask(
+    codePackage: Uint8Array,
+    options: ExecuteCustomTaskOptions = {},
+  ): Promise<CustomTaskResult> {
+    const { entryPoint = "", input = null, format = "pickle", dependencies = [], idempotent = false } = options;
+    const request = {
+      codePackage,
+      entryPoint,
+      inputData: encodeInput(input, format, this.#limits),
+      serializationFormat: format,
+      dependencies: [...dependencies],
+      options: options.options === undefined ? undefined : ExecutionOptions.fromPartial(options.options),
+    };
+    const response = await this.#call<ExecuteCustomTaskResponse>(
+      "ExecuteCustomTask",
+      (call, callback) => this.#service.executeCustomTask(request, this.#metadata, call, callback),
+      { ...options, idempotent },
+    );
+    if (response.status !== ExecutionStatus.SUCCESS) throw new ExecutionError(response);
+    return new CustomTaskResult(response, format, this.#limits);
   }
 
   /** The nodes that the service has, all or those of one category. */

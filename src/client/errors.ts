@@ -1,11 +1,11 @@
 /**
- * What a call of the client can fail with. Neither class is for programmer mistakes, which stay `TypeError` and
+ * What the client can fail with. No class here is for programmer mistakes, which stay `TypeError` and
  * `RangeError`, nor for aborts: those reject with the signal's reason.
  * @module
  */
 
 import { type ServiceError as GrpcError, status as GrpcStatus } from "@grpc/grpc-js";
-import { type ExecutionMetrics, ExecutionStatus } from "../../protos/generated/types.ts";
+import { type ExecutionMetrics, ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
 
 /** What a failed execution came with. */
 export interface ExecutionFailure {
@@ -13,6 +13,9 @@ export interface ExecutionFailure {
   readonly errorMessage: string;
   readonly errorTraceback?: string;
   readonly metrics?: ExecutionMetrics | undefined;
+  readonly failureReason?: FailureReason;
+  readonly stdout?: string;
+  readonly stderr?: string;
 }
 
 /** The call reached the service, and the execution came to something else than success. */
@@ -24,17 +27,33 @@ export class ExecutionError extends Error {
   readonly traceback: string;
   /** What it cost until then. */
   readonly metrics: ExecutionMetrics | undefined;
+  /** Why it failed, more exactly than `status`; UNSPECIFIED where the service does not say. */
+  readonly failureReason: FailureReason;
+  /** What user code wrote to its console by log, info and debug until then; empty for nodes. */
+  readonly stdout: string;
+  /** What user code wrote to its console by warn and error until then; empty for nodes. */
+  readonly stderr: string;
 
-  constructor({ status, errorMessage, errorTraceback = "", metrics }: ExecutionFailure) {
+  constructor(failure: ExecutionFailure) {
+    const { status, errorMessage, errorTraceback = "", metrics } = failure;
     super(errorMessage || `The execution ended with ${statusName(status)}`);
     this.status = status;
     this.traceback = errorTraceback;
     this.metrics = metrics;
+    this.failureReason = failure.failureReason ?? FailureReason.UNSPECIFIED;
+    this.stdout = failure.stdout ?? "";
+    this.stderr = failure.stderr ?? "";
   }
 
   /** Name of the status, `RESOURCE_LIMIT` say. */
   get statusName(): string {
     return statusName(this.status);
+  }
+
+  /** Name of the reason, `MEMORY_LIMIT` say; `undefined` where the service does not say. */
+  get reasonName(): string | undefined {
+    if (this.failureReason === FailureReason.UNSPECIFIED) return undefined;
+    return FailureReason[this.failureReason] ?? String(this.failureReason);
   }
 }
 
@@ -77,6 +96,15 @@ export class PayloadError extends Error {
   constructor(readonly direction: "input" | "output", cause: unknown) {
     const verb = direction === "input" ? "encode input" : "decode output";
     super(`Cannot ${verb}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
+}
+
+/** Files that cannot become a code package. The message names the file and what is the matter with it. */
+export class PackageError extends Error {
+  override readonly name = "PackageError";
+
+  constructor(state: string, options?: ErrorOptions) {
+    super(`Cannot package code: ${state}`, options);
   }
 }
 

@@ -5,14 +5,23 @@
 
 export {
   type CallOptions,
+  type ExecuteCustomTaskOptions,
   type ExecuteNodeOptions,
   type Health,
   RemoteExecutionClient,
   type StreamNodeInit,
 } from "./client.ts";
-export { ExecutionError, PayloadError, RpcError } from "./errors.ts";
+export { ExecutionError, PackageError, PayloadError, RpcError } from "./errors.ts";
 export { ClientOptions, normalizeAddress, RetryOptions, TlsOptions } from "./options.ts";
-export { type ConfigValue, ExecutionResult, Output } from "./payload.ts";
+export {
+  type CodePackage,
+  packageFiles,
+  type PackageManifest,
+  packagePath,
+  type PackagePathOptions,
+  readPackageFiles,
+} from "./package.ts";
+export { type ConfigValue, CustomTaskResult, ExecutionResult, Output } from "./payload.ts";
 export {
   audio,
   audioPair,
@@ -33,5 +42,6 @@ export {
   type ExecutionMetrics,
   ExecutionOptions,
   ExecutionStatus,
+  FailureReason,
   ServiceStatus,
 } from "../../protos/generated/types.ts";

@@ -53,6 +53,37 @@ export class ExecutionResult extends Output {
   }
 }
 
+/** What the service answers to a task of user code that succeeded. */
+export interface CustomTaskAnswer {
+  readonly outputData: Uint8Array;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly installedDeps: readonly string[];
+  readonly metrics?: ExecutionMetrics | undefined;
+}
+
+/** Output of user code, with what it wrote to its console. */
+export class CustomTaskResult extends ExecutionResult {
+  /** What the code wrote by log, info and debug; the service cuts it off at its limit, and says so in the text. */
+  readonly stdout: string;
+  /** What the code wrote by warn and error; cut off likewise. */
+  readonly stderr: string;
+  /** Requirements that were made available to the code, each with its version. */
+  readonly installedDependencies: readonly string[];
+
+  constructor(answer: CustomTaskAnswer, format: Format, limits: CodecLimits) {
+    super(answer.outputData, format, limits, answer.metrics);
+    this.stdout = answer.stdout;
+    this.stderr = answer.stderr;
+    this.installedDependencies = answer.installedDeps;
+  }
+
+  /** The output as it came, the same as `bytes`. */
+  get output(): Uint8Array {
+    return this.bytes;
+  }
+}
+
 /**
  * An input as bytes.
  * @throws {PayloadError} for a value that cannot be sent, or that the format cannot express

@@ -33,6 +33,7 @@ import {
   type TaskLog,
   type TaskResult,
 } from "../../workers/protocol.ts";
+import { copyCache } from "./cache_files.ts";
 import { hostCommand, SANDBOX_CODE, sandboxDirectory } from "./code.ts";
 import type { Jail } from "./jails/mod.ts";
 import { leafProcess, tryCpuMs, tryResidentBytes } from "./proc.ts";
@@ -132,6 +133,11 @@ export interface HostOptions {
   readonly memoryMb: number;
   /** Longest input of a task, in bytes. */
   readonly maxInputBytes: number;
+  /** Deno's cache of compiled code: one that this host fills for others, or a copy of a filled one, if there is any. */
+  readonly cache: { readonly kind: "fill"; readonly directory: string } | {
+    readonly kind: "copy";
+    readonly from: string | null;
+  };
 }
 
 const NodeParameter = z.strictObject({
@@ -224,6 +230,10 @@ export class HostProcess implements AsyncDisposable {
     let connecting: Promise<Deno.Conn> | undefined;
     try {
       await makeDirectory(codeDirectoryOf(options));
+      // A jail with a file system of its own shows the host the filled one instead.
+      if (options.cache.kind === "copy" && options.jail.type !== "bubblewrap") {
+        await copyCache(options.cache.from, cacheDirectoryOf(options));
+      }
       child = spawnHost(options, socketPath);
       stderr = readTail(child.stderr, MAX_STDERR_LENGTH);
       await writeBootstrap(child, options, socketPath, token);
@@ -574,9 +584,8 @@ function codeDirectoryOf({ role, runtimeDirectory, id }: HostOptions): string | 
   return role === "task" ? `${runtimeDirectory}/${id}` : null;
 }
 
-/** Deno's cache: shared by hosts of our own code, a host's own where user code runs. */
-function cacheDirectoryOf({ role, runtimeDirectory, id }: HostOptions): string {
-  return role === "task" ? `${runtimeDirectory}/${id}.cache` : `${runtimeDirectory}/deno`;
+function cacheDirectoryOf({ cache, runtimeDirectory, id }: HostOptions): string {
+  return cache.kind === "fill" ? cache.directory : `${runtimeDirectory}/${id}.cache`;
 }
 
 function spawnHost(options: HostOptions, socketPath: string): Deno.ChildProcess {
@@ -589,6 +598,7 @@ function spawnHost(options: HostOptions, socketPath: string): Deno.ChildProcess 
     readablePaths: Deno.build.standalone ? [] : [sandboxDirectory()],
     socketPath,
     cacheDirectory,
+    warmCacheDirectory: options.cache.kind === "copy" ? options.cache.from : null,
     scratchDirectory: codeDirectory,
     dataLimitBytes: (RUNTIME_DATA_MB + options.memoryMb) * 1024 * 1024,
     openFileLimit: OPEN_FILE_LIMIT,
@@ -608,10 +618,10 @@ async function makeDirectory(path: string | null): Promise<void> {
   if (path !== null) await Deno.mkdir(path, { mode: 0o700 });
 }
 
-/** Removes what a host of user code had of its own on disk. */
+/** Removes what a host had of its own on disk. */
 async function removeFiles(options: HostOptions): Promise<void> {
-  if (options.role === "node") return;
-  for (const directory of [codeDirectoryOf(options), cacheDirectoryOf(options)]) {
+  const own = options.cache.kind === "copy" ? [cacheDirectoryOf(options)] : [];
+  for (const directory of [codeDirectoryOf(options), ...own]) {
     if (directory !== null) await Deno.remove(directory, { recursive: true }).catch(() => {});
   }
 }

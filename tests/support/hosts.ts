@@ -36,6 +36,7 @@ export function hostOptions(directory: RuntimeDirectory, options: Partial<HostOp
   return {
     id: "host",
     role: "node",
+    cache: { kind: "copy", from: null },
     jail: processJail,
     runtimeDirectory: directory.path,
     startTimeoutMs: 30_000,

@@ -5,6 +5,7 @@
  */
 
 import { ServiceError } from "../../errors.ts";
+import { cacheFiles } from "../cache_files.ts";
 import type { Jail, JailedCommand, JailSpec } from "./jail.ts";
 import { processJail } from "./process.ts";
 
@@ -65,6 +66,11 @@ function enclose(spec: JailSpec, libraries: readonly string[]): JailedCommand {
       String(CACHE_BYTES),
       "--tmpfs",
       spec.cacheDirectory,
+      ...cacheFiles(spec.warmCacheDirectory).flatMap((name) => [
+        "--ro-bind",
+        `${spec.warmCacheDirectory}/${name}`,
+        `${spec.cacheDirectory}/${name}`,
+      ]),
       ...(spec.scratchDirectory === null ? [] : ["--size", String(SCRATCH_BYTES), "--tmpfs", spec.scratchDirectory]),
       // Deno looks for its own path; a whole /proc would tell more than it should.
       "--dir",
@@ -104,6 +110,7 @@ async function tryOut(jail: Jail): Promise<void> {
     readablePaths: [],
     socketPath: "",
     cacheDirectory: "/cache",
+    warmCacheDirectory: null,
     scratchDirectory: null,
     dataLimitBytes: 2 ** 31,
     openFileLimit: 64,

@@ -20,6 +20,8 @@ export interface JailSpec {
   readonly socketPath: string;
   /** Deno's cache folder; a jail may give each host an empty one of its own at the same path. */
   readonly cacheDirectory: string;
+  /** A filled cache that the host starts from, `null` for none. It must stay as it is. */
+  readonly warmCacheDirectory: string | null;
   /** A folder that the process may write to, `null` for none; empty at the start, and gone with the host. */
   readonly scratchDirectory: string | null;
   /** Bytes of data segment and anonymous memory that the process may map; see `RLIMIT_DATA` in getrlimit(2). */

@@ -1,0 +1,64 @@
+/**
+ * Options of the commands that run one task.
+ * @module
+ */
+
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Format } from "../../workers/codecs/mod.ts";
+import type { WavOutputEncoding } from "../../workers/media/wav.ts";
+import { INPUT_TYPES, type InputType } from "./input.ts";
+
+/** Time beyond the task's own limit that the call waits, so that it is the service that says TIMEOUT. */
+const TIMEOUT_MARGIN_MS = 5_000;
+
+/** int32 of the wire. */
+const MAX_INT = 2 ** 31 - 1;
+
+/** What {@linkcode addTaskOptions} adds, as commander gives it. */
+export interface TaskOptions {
+  readonly input?: string;
+  readonly data?: string;
+  readonly inputType?: InputType;
+  readonly output?: string;
+  readonly outputType?: InputType;
+  readonly wavEncoding?: WavOutputEncoding;
+  readonly format: Format;
+  /** In seconds. */
+  readonly timeout?: number;
+  /** In MB. */
+  readonly memory?: number;
+}
+
+/** Adds input, output and limits to a command. */
+export function addTaskOptions(command: Command): Command {
+  return command
+    .option("--input <file>", "input file, - for standard input; none is null")
+    .option("--data <json>", "input as JSON on the command line")
+    .addOption(new Option("--input-type <type>", "what the input file is").choices(INPUT_TYPES))
+    .option("--output <file>", "output file, - for standard output")
+    .addOption(new Option("--output-type <type>", "what the output file shall be").choices(INPUT_TYPES))
+    .addOption(
+      new Option("--wav-encoding <encoding>", "samples of a WAV output (default: as the input file, else pcm16)")
+        .choices(["pcm16", "pcm24", "float32"]),
+    )
+    .addOption(
+      new Option("--format <format>", "serialization on the wire; pickle loses no types")
+        .choices(["json", "pickle", "raw"]).default("pickle"),
+    )
+    .option("--timeout <seconds>", "time that the task may take", positiveInteger)
+    .option("--memory <MB>", "memory that the task may use", positiveInteger);
+}
+
+/** The limits as the request carries them, and how long the call then waits. */
+export function limitsOf({ timeout, memory }: Pick<TaskOptions, "timeout" | "memory">) {
+  return {
+    options: { timeoutSeconds: timeout ?? 0, memoryLimitMb: memory ?? 0 },
+    timeoutMs: timeout === undefined ? undefined : timeout * 1_000 + TIMEOUT_MARGIN_MS,
+  };
+}
+
+function positiveInteger(text: string): number {
+  const number = /^\d+$/.test(text) ? Number(text) : 0;
+  if (number < 1 || number > MAX_INT) throw new InvalidArgumentError("It must be a whole number above 0.");
+  return number;
+}
