@@ -21,6 +21,7 @@ import { TaskHostPool } from "./sandbox/task_host_pool.ts";
 import { selectJail } from "./sandbox/jails/mod.ts";
 import { probeSandbox } from "./sandbox/probe.ts";
 import { tryCpuMs, tryResidentBytes } from "./sandbox/proc.ts";
+import { RuntimeDirectory } from "./sandbox/runtime_directory.ts";
 import { fillCache } from "./sandbox/warm_cache.ts";
 import { SERVICE_VERSION } from "./version.ts";
 
@@ -104,8 +105,7 @@ interface RunningService {
 }
 
 async function start(config: Config, stack: AsyncDisposableStack): Promise<RunningService> {
-  const runtimeDirectory = await Deno.makeTempDir({ prefix: "rexec-" });
-  stack.defer(() => Deno.remove(runtimeDirectory, { recursive: true }));
+  const { path: runtimeDirectory } = stack.use(await RuntimeDirectory.create());
   let serviceStatus = ServiceStatus.STARTING;
   const jail = await selectJail(config.sandbox);
   const metrics = new Metrics({ build: { version: SERVICE_VERSION, deno: Deno.version.deno } });

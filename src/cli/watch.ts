@@ -11,15 +11,6 @@ import { fileProblem } from "./session.ts";
 /** Time without another change after which files count as saved, in milliseconds: editors write them in steps. */
 const QUIET_MS = 50;
 
-/** What a run is aborted with when the files have changed under it. */
-export class ChangedError extends Error {
-  override readonly name = "ChangedError";
-
-  constructor() {
-    super("The files have changed");
-  }
-}
-
 /** What is watched. */
 export interface WatchOptions {
   /** Files and folders; of folders all but what a package leaves out. */
@@ -53,7 +44,7 @@ export async function runOnChange(
       // What it throws must also end the wait for a change.
       const failed = running.then(() => new Promise<never>(() => {}));
       const goesOn = await Promise.race([changes.next(), failed]);
-      round.abort(new ChangedError());
+      round.abort(new DOMException("The files have changed", "AbortError"));
       await running;
       if (!goesOn) signal.throwIfAborted();
     }

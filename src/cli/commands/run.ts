@@ -54,20 +54,19 @@ export function addRun(program: Command, start: (command: Command) => Session): 
     .addHelpText("after", EXAMPLES)
     .action(async (path: string, options: RunOptions, command: Command) => {
       const session = start(command);
-      // Standard input can be read once; a file is read anew for each run.
-      const piped = options.input === "-" ? await loadInput(options, session) : undefined;
+      const { input, output, watch = false } = options;
+      const inputFile = input === "-" ? undefined : input;
+      // A file may change between runs; standard input can be read only once.
+      const fixed = watch && inputFile !== undefined ? undefined : await loadInput(options, session);
       using client = await session.connect();
       const runOnce = async (signal: AbortSignal) => {
-        const loaded = piped ?? await loadInput(options, session);
+        const loaded = fixed ?? await loadInput(options, session);
         await run(path, options, { session, client, loaded, signal });
       };
-      if (!options.watch) return await runOnce(session.signal);
-      const { input, output } = options;
-      const paths = input === undefined || input === "-" ? [path] : [path, input];
-      const except = output === undefined || output === "-" ? [] : [output];
+      if (!watch) return await runOnce(session.signal);
       await runOnChange((signal) => watchedRun(runOnce, { path, session, signal }), {
-        paths,
-        except,
+        paths: inputFile === undefined ? [path] : [path, inputFile],
+        except: output === undefined || output === "-" ? [] : [output],
         signal: session.signal,
       });
     });
@@ -101,8 +100,9 @@ async function run(path: string, options: RunOptions, { session, client, loaded,
     if (!session.options.json || !isPrinted(options)) await showConsole(result, session);
     await showResult(result, options, { session, wavEncoding: loaded.wavEncoding });
   } catch (error) {
-    if (error instanceof ExecutionError) {
-      if (!session.options.json) await showConsole(error, session);
+    // As JSON both stand in the report.
+    if (error instanceof ExecutionError && !session.options.json) {
+      await showConsole(error, session);
       await noteMetrics(error.metrics, session);
     }
     throw error;
@@ -118,7 +118,8 @@ async function watchedRun(
     await run(signal);
   } catch (error) {
     // Ended because of a change or an interrupt, which the watch itself tells of.
-    if (signal.aborted) return await session.note(session.signal.aborted ? "" : `${path} has changed: running anew`);
+    if (session.signal.aborted) return;
+    if (signal.aborted) return await session.note(`${path} has changed: running anew`);
     await report(error, toExitCode(error), session);
   }
   if (!signal.aborted) await session.note(`Waiting for changes of ${path} (Ctrl-C ends it)`);
