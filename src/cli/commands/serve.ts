@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { ServiceInfo } from "../../main.ts";
+import { PINNED_DENO_VERSION } from "../../runtime_check.ts";
 import type { Session } from "../session.ts";
 
 const EXAMPLES = `
@@ -62,8 +63,13 @@ async function announce(info: ServiceInfo, session: Session): Promise<void> {
   if (session.options.quiet) return;
   await session.print(
     `Ready on ${info.host}:${info.port} after ${Math.round(info.startupMs)} ms, sandbox ${info.sandbox}\n` +
-      `Try: ${bold(`rexec ${address}nodes`)}\n`,
+      `Try: ${bold(`${ownCommand()} ${address}nodes`)}\n`,
   );
+}
+
+/** How this program is called: by its name where it is installed, through its task where it runs from sources. */
+function ownCommand(): string {
+  return Deno.build.standalone ? "rexec" : `npx -y deno@${PINNED_DENO_VERSION} task rexec`;
 }
 
 function collect(assignment: string, settings: Readonly<Record<string, string>>): Record<string, string> {
