@@ -13,7 +13,7 @@ function open(files: Files | string, options?: OpenPackageOptions): ValidatedPac
 
 function refuses(files: Files | string, options: OpenPackageOptions, code: TaskErrorCode, message: RegExp): void {
   assert.throws(() => open(files, options), (error) => {
-    assert.ok(error instanceof TaskError, error instanceof Error ? error.stack : String(error));
+    assert.ok(error instanceof TaskError, error instanceof Error ? error.stack ?? error.message : String(error));
     assert.match(error.message, message);
     assert.equal(error.code, code);
     return true;
