@@ -117,6 +117,8 @@ export function fromUserValue(result: unknown, options: FromUserOptions): Value 
 class Converter {
   readonly #options: FromUserOptions;
   readonly #seen = new Map<object, Value>();
+  /** Objects whose contents are being converted. */
+  readonly #open = new Set<object>();
   #bytes = 0;
 
   constructor(options: FromUserOptions) {
@@ -141,7 +143,11 @@ class Converter {
         throw new TaskError("TASK_FAILED", `Cannot return a ${typeof value} from a task (at ${clip(path)})`);
     }
     if (value === null) return null;
-    const known = this.#seen.get(value as object); // neither null nor a primitive here
+    const object = value as object; // neither null nor a primitive here
+    if (this.#open.has(object) && this.#options.format === "json") {
+      throw new TaskError("TASK_FAILED", `Cannot return a value that contains itself as JSON (at ${clip(path)})`);
+    }
+    const known = this.#seen.get(object);
     if (known !== undefined) return known;
     if (depth >= this.#options.maxDepth) {
       throw new TaskError(
@@ -149,7 +155,10 @@ class Converter {
         `Cannot return a value nested deeper than ${this.#options.maxDepth} levels`,
       );
     }
-    return this.#convertObject(value as object, path, depth + 1);
+    this.#open.add(object);
+    const converted = this.#convertObject(object, path, depth + 1);
+    this.#open.delete(object);
+    return converted;
   }
 
   #convertObject(value: object, path: string, depth: number): Value {
