@@ -36,7 +36,7 @@ import {
 } from "./protocol.ts";
 import { runPackage, UserFailure } from "./run_package.ts";
 import { TaskError } from "./task_error.ts";
-import { describeFailure, describeUserFailure } from "./traceback.ts";
+import { concealStacks, describeFailure, describeUserFailure } from "./traceback.ts";
 import { userConsole } from "./user_console.ts";
 
 const soft = new AbortController();
@@ -49,6 +49,7 @@ onMessage((bytes) => {
   for (const frame of splitFrames(bytes)) receive(frame);
 });
 onUncaught((error) => end(undefined, new UserFailure(error)));
+concealStacks();
 globalThis.console = userConsole(inspect, (stream, text) => output?.write(stream, text), nowMs);
 send(encodeJsonFrame(FrameKind.Ready, 0, { nodes: [] }));
 

@@ -19,10 +19,43 @@ export function hideFolder(url: string): void {
   hiddenPrefixes.push(url, path);
 }
 
-hideFolder(new URL("./", import.meta.url).href);
+const OWN_FOLDER = new URL("./", import.meta.url).href;
+hideFolder(OWN_FOLDER);
 
 function withoutFolders(text: string): string {
   return hiddenPrefixes.reduce((shown, prefix) => shown.replaceAll(prefix, ""), text);
+}
+
+/** A frame of a stack, as V8 gives it (https://v8.dev/docs/stack-trace-api); only what is used here. */
+interface CallSite {
+  getFileName(): string | null | undefined;
+}
+
+/** What `Error.prepareStackTrace` may be set to. */
+type PrepareStackTrace = (error: unknown, frames: CallSite[]) => unknown;
+
+/**
+ * Leaves hidden folders out of `stack`, which user code reads without asking anybody. A `prepareStackTrace` of its own
+ * works as ever, but is given no frames of the service's code.
+ */
+export function concealStacks(): void {
+  const ownPath = new URL(OWN_FOLDER).pathname;
+  const isOwn = (name: string) => name.startsWith(OWN_FOLDER) || name.startsWith(ownPath);
+  let ofUser: PrepareStackTrace | undefined;
+  const prepare: PrepareStackTrace = (error, frames) => {
+    if (typeof ofUser === "function") return ofUser(error, frames.filter((frame) => !isOwn(frame.getFileName() ?? "")));
+    let text = textOf(error);
+    for (const frame of frames) text += `\n    at ${frame}`;
+    return withoutFolders(text);
+  };
+  Object.defineProperty(Error, "prepareStackTrace", {
+    get: () => prepare,
+    // What was read here before is set again by those who change it for a moment.
+    set: (value: PrepareStackTrace | undefined) => {
+      ofUser = value === prepare ? undefined : value;
+    },
+    configurable: false,
+  });
 }
 
 /** Message and traceback of anything that was thrown, bounded, without paths of the host, causes included. */
