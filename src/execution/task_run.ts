@@ -184,8 +184,8 @@ export class TaskRun {
     this.#sandboxId = host.id;
     switch (end.kind) {
       case "result": {
-        const { outcome, output, message, traceback, runMicros } = end.result;
-        this.durationMs = runMicros / 1_000;
+        const { outcome, output, message, traceback } = end.result;
+        this.durationMs = end.runMs;
         this.memoryPeakBytes = end.memoryPeakBytes;
         return this.#end({
           status: OUTCOME_STATUS[outcome],
@@ -233,6 +233,8 @@ export class TaskRun {
   #onLost({ started, exit }: Extract<TaskEnd, { kind: "lost" }>, host: HostProcess): void {
     this.#losses++;
     if (started) this.#startedLosses++;
+    // What a task used before its host died under it is used, too.
+    if (this.#state.kind === "placed") this.durationMs = performance.now() - this.#state.since;
     if (started && exit.reason === "out_of_memory") {
       return this.#end({
         status: ExecutionStatus.RESOURCE_LIMIT,

@@ -129,7 +129,7 @@ export class HostPool implements AsyncDisposable {
           from.taskCount === 0 ? 0 : Math.max(0, (this.#backlogMs.get(from) ?? 0) - estimateMs),
         );
         // A failure ends early, and a kind that does not exist must not take the place of one that does.
-        if (end.kind === "result" && end.result.outcome === "OK") this.#learn(kind, end.result.runMicros / 1_000);
+        if (end.kind === "result" && end.result.outcome === "OK") this.#learn(kind, end.runMs);
         task.onEnd(end, from);
         this.#recycleIfGrown(from);
         // What was returned frees nothing: its host is as busy as before.

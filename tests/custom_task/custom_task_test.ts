@@ -114,6 +114,21 @@ Deno.test("ExecuteCustomTask runs TypeScript and JavaScript in a sandbox of its 
     assert.equal(resultOf(await run(client, code, { timeoutSeconds: 1 })), "TimeoutError");
   });
 
+  await test.step("measures from outside, whatever the code makes of its own clock", async () => {
+    const busy = `const { now } = Date;
+      Math.max = () => 0;
+      performance.now = () => 0;
+      export default () => { for (const start = now(); now() - start < 200;); };`;
+    const { metrics } = await run(client, busy);
+    assert(metrics !== undefined && metrics.durationMs >= 200 && metrics.cpuTimeMs > 0, JSON.stringify(metrics));
+    const crash = await run(
+      client,
+      "export default async () => { await import('data:text/javascript,' + '('.repeat(100_000)); };",
+    );
+    assert.deepEqual([crash.status, crash.failureReason], [ExecutionStatus.ERROR, FailureReason.CRASH]);
+    assert(crash.metrics!.durationMs > 0);
+  });
+
   const failures: readonly (readonly [
     name: string,
     code: string,
