@@ -1,0 +1,95 @@
+/**
+ * The hostile corpus: programs with the answer that a safe service gives.
+ * @module
+ */
+
+import { z } from "zod";
+import corpus from "../data/hostile-corpus.json" with { type: "json" };
+import packages from "../data/packages.json" with { type: "json" };
+import { writeZip } from "../support/zip_writer.ts";
+
+const CORPUS = z.object({
+  cases: z.array(z.object({
+    id: z.string(),
+    lang: z.enum(["typescript", "python", "package", "protocol"]),
+    title: z.string(),
+    code: z.string(),
+    /** A second task, after the first or beside it, which must not see it. */
+    code2: z.string().optional(),
+    /** Says that both are to run at once. */
+    run: z.string().optional(),
+    expected: z.object({ status: z.array(z.string()), invariants: z.array(z.string()) }),
+    tier: z.enum(["basic", "hard"]),
+    limits: z.object({ timeout_ms: z.int(), memory_mb: z.int() }).partial().optional(),
+  })),
+});
+
+/** One hostile program. */
+export interface HostileCase {
+  readonly id: string;
+  readonly title: string;
+  /** What it attacks: the second word of its id. */
+  readonly category: string;
+  readonly tier: "basic" | "hard";
+  /** What is sent: source text, or a zip. */
+  readonly package: () => Uint8Array;
+  /** The second task, and the statuses that it may have. */
+  readonly second:
+    | { readonly package: Uint8Array; readonly isBeside: boolean; readonly statuses: readonly string[] }
+    | undefined;
+  /** Statuses that are acceptable: those of executions, or of the call. */
+  readonly statuses: readonly string[];
+  readonly timeoutSeconds: number;
+  readonly memoryLimitMb: number;
+}
+
+/** Cases that import a `data:` module: the corpus allows a policy that forbids it, as ours does, and so both fail. */
+const IMPORTS_DATA: ReadonlySet<string> = new Set(["ts-ok-data-import", "ts-iso-module-cache"]);
+const REFUSED = ["SECURITY_VIOLATION"];
+
+/** Packages that are too large to be kept: made here as the corpus makes them, at an eighth and a quarter of their size. */
+const MADE: Readonly<Record<string, () => Uint8Array>> = {
+  "pkg-bomb-ratio": () => writeZip([MAIN, { name: "big.bin", data: new Uint8Array(256 * 1024 * 1024) }]),
+  "pkg-many-files": () =>
+    writeZip([MAIN, ...Array.from({ length: 50_000 }, (_, index) => ({ name: `d/${index}`, data: "", method: 0 }))]),
+};
+const MAIN = { name: "main.ts", data: 'export default async function () { return "ok"; }' };
+
+/** Limit of a task that is expected to reach it. */
+const TIMEOUT_SECONDS = 3;
+/** Limit of one that is expected to end by itself: far above what it takes, also where everything is slow. */
+const PATIENT_SECONDS = 20;
+
+const built: ReadonlyMap<string, { readonly package: string }> = new Map(Object.entries(packages.corpus));
+
+/** All cases of user code in TypeScript, and of packages. */
+export function readCorpus(): readonly HostileCase[] {
+  return CORPUS.parse(corpus).cases.filter(({ lang }) => lang === "typescript" || lang === "package").map((entry) => {
+    const { id, title, tier, code2, limits = {}, expected } = entry;
+    const statuses = IMPORTS_DATA.has(id) ? REFUSED : expected.status;
+    const defaultMs = (statuses.includes("TIMEOUT") ? TIMEOUT_SECONDS : PATIENT_SECONDS) * 1_000;
+    return {
+      id,
+      title,
+      category: id.split("-")[1] ?? "",
+      tier,
+      package: entry.lang === "typescript" ? () => new TextEncoder().encode(entry.code) : () => packageOf(id),
+      second: code2 === undefined ? undefined : {
+        package: new TextEncoder().encode(code2),
+        isBeside: entry.run !== undefined,
+        statuses: IMPORTS_DATA.has(id) ? REFUSED : ["SUCCESS"],
+      },
+      statuses,
+      timeoutSeconds: Math.ceil((limits.timeout_ms ?? defaultMs) / 1_000),
+      memoryLimitMb: limits.memory_mb ?? 0,
+    };
+  });
+}
+
+function packageOf(id: string): Uint8Array {
+  const text = built.get(id)?.package;
+  if (text !== undefined) return Uint8Array.fromBase64(text);
+  const make = MADE[id];
+  if (make === undefined) throw new Error(`No package of "${id}": make tests/data/packages.json anew`);
+  return make();
+}
