@@ -35,17 +35,20 @@ interface CallSite {
 type PrepareStackTrace = (error: unknown, frames: CallSite[]) => unknown;
 
 /**
- * Leaves hidden folders out of `stack`, which user code reads without asking anybody. A `prepareStackTrace` of its own
- * works as ever, but is given no frames of the service's code.
+ * Leaves hidden folders out of `stack`, which user code reads without asking anybody, and the service's own frames where
+ * there are any of the user's. A `prepareStackTrace` of its own works as ever, but is given no frames of the service.
  */
 export function concealStacks(): void {
   const ownPath = new URL(OWN_FOLDER).pathname;
-  const isOwn = (name: string) => name.startsWith(OWN_FOLDER) || name.startsWith(ownPath);
+  const nameOf = (frame: CallSite) => frame.getFileName() ?? "";
+  const isOwn = (frame: CallSite) => nameOf(frame).startsWith(OWN_FOLDER) || nameOf(frame).startsWith(ownPath);
+  const isOfUser = (frame: CallSite) => /^(?:file:|\/)/.test(nameOf(frame)) && !isOwn(frame);
   let ofUser: PrepareStackTrace | undefined;
   const prepare: PrepareStackTrace = (error, frames) => {
-    if (typeof ofUser === "function") return ofUser(error, frames.filter((frame) => !isOwn(frame.getFileName() ?? "")));
+    const foreign = frames.filter((frame) => !isOwn(frame));
+    if (typeof ofUser === "function") return ofUser(error, foreign);
     let text = textOf(error);
-    for (const frame of frames) text += `\n    at ${frame}`;
+    for (const frame of foreign.some(isOfUser) ? foreign : frames) text += `\n    at ${frame}`;
     return withoutFolders(text);
   };
   Object.defineProperty(Error, "prepareStackTrace", {
