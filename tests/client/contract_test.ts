@@ -15,6 +15,10 @@ import { DESCRIPTOR_SET_BASE64, SOURCE_DIGEST } from "../../protos/generated/des
 import { sourceDigest } from "../../scripts/gen_protos.ts";
 
 const CONTRACT = await Deno.readTextFile(new URL("../data/wire_contract.md", import.meta.url));
+/** What we add: fields from this number up, and what they need. The contract allows it; nothing of it may be touched. */
+const FIRST_NUMBER_OF_OURS = 100;
+const ENUMS_OF_OURS = ["FailureReason"];
+
 const files = fromBinary(FileDescriptorSetSchema, Buffer.from(DESCRIPTOR_SET_BASE64, "base64")).file;
 const ours = files.filter((file) => file.package === "remotemedia.execution");
 
@@ -27,7 +31,7 @@ Deno.test("execution.proto and types.proto are the wire contract, to the name, n
   const actual = [
     ...ours.flatMap(describeMethods),
     ...ours.flatMap(({ enumType }) =>
-      enumType.map(({ name, value }) =>
+      enumType.filter(({ name }) => !ENUMS_OF_OURS.includes(name)).map(({ name, value }) =>
         `- \`${name}\`: ${value.map((item) => `${item.number} ${item.name}`).join("; ")}`
       )
     ),
@@ -72,7 +76,10 @@ function describeMethods({ service }: FileDescriptorProto): string[] {
 }
 
 function describeMessage(message: DescriptorProto): string {
-  return `- \`${message.name}\`: ${message.field.map((field) => describeField(field, message)).join("; ")}`;
+  return `- \`${message.name}\`: ${
+    message.field.filter(({ number }) => number < FIRST_NUMBER_OF_OURS).map((field) => describeField(field, message))
+      .join("; ")
+  }`;
 }
 
 function describeField(field: FieldDescriptorProto, { nestedType, oneofDecl }: DescriptorProto): string {

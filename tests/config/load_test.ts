@@ -130,7 +130,11 @@ const REFUSED: readonly [what: string, yaml: string, fault: RegExp][] = [
   ["a fraction", "pool: { maxWorkers: 1.5 }", /pool\.maxWorkers: 1\.5 is not allowed/],
   ["a missing value", "pool:\n  maxWorkers:\n", /service\.yaml:2: pool\.maxWorkers: null is not allowed/],
   ["a key spelt otherwise", "pool: { max_workers: 1 }", /did you mean "maxWorkers"/],
-  ["a key like nothing known", "pool: { zzz: 1 }", /unknown key; known here: maxWorkers, startTimeoutMs/],
+  [
+    "a key like nothing known",
+    "pool: { zzz: 1 }",
+    /unknown key; known here: maxWorkers, maxTaskHosts, readyTaskHosts, startTimeoutMs/,
+  ],
   ["a list", "- server", /must be a section with the keys server, auth, execution/],
   ["a prototype", "__proto__: { polluted: 1 }", /service\.yaml:1: __proto__: unknown key/],
   ["a section of another file", "policy: {}", /policy: unknown key/],
