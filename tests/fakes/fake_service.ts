@@ -5,6 +5,8 @@
 
 import * as grpc from "@grpc/grpc-js";
 import {
+  type ExecuteCustomTaskRequest,
+  ExecuteCustomTaskResponse,
   type ExecuteNodeRequest,
   ExecuteNodeResponse,
   ListNodesResponse,
@@ -25,6 +27,10 @@ export interface FakeBehaviour {
   executeNode?(request: ExecuteNodeRequest, call: grpc.ServerUnaryCall<ExecuteNodeRequest, unknown>):
     | Partial<ExecuteNodeResponse>
     | undefined;
+  executeCustomTask?(
+    request: ExecuteCustomTaskRequest,
+    call: grpc.ServerUnaryCall<ExecuteCustomTaskRequest, unknown>,
+  ): Partial<ExecuteCustomTaskResponse> | undefined;
   streamNode?(call: grpc.ServerDuplexStream<StreamData, StreamData>): void;
 }
 
@@ -96,6 +102,18 @@ class Handlers {
           callback(error as grpc.ServiceError); // The handlers throw nothing else.
         }
       },
+      executeCustomTask: (call, callback) => {
+        this.calls.push("executeCustomTask");
+        try {
+          const { request } = call;
+          const response = this.behaviour.executeCustomTask === undefined
+            ? { status: ExecutionStatus.SUCCESS, outputData: request.inputData }
+            : this.behaviour.executeCustomTask(request, call);
+          if (response !== undefined) callback(null, ExecuteCustomTaskResponse.fromPartial(response));
+        } catch (error) {
+          callback(error as grpc.ServiceError); // The handlers throw nothing else.
+        }
+      },
       listNodes: ({ request: { category } }, callback) => {
         this.calls.push("listNodes");
         const availableNodes = FAKE_NODES.filter((node) => category === "" || node.category === category);
@@ -116,7 +134,6 @@ class Handlers {
         this.calls.push("streamNode");
         this.behaviour.streamNode?.(call);
       },
-      executeCustomTask: unimplemented,
       streamExecute: unimplemented,
       streamObject: unimplemented,
       executeObjectMethod: unimplemented,
