@@ -24,9 +24,15 @@ export function threadTimes(pid: number): ThreadTimes {
   return times;
 }
 
-/** A process and all that descend from it. */
+/** A process and all that descend from it and have not ended meanwhile. */
 export function processTree(pid: number): number[] {
-  const children = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim();
+  let children: string;
+  try {
+    children = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
   return [pid, ...children.split(" ").filter((text) => text !== "").flatMap((text) => processTree(Number(text)))];
 }
 
