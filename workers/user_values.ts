@@ -9,12 +9,12 @@
  */
 
 import { TaskError } from "./task_error.ts";
+import { dtypeOf } from "./codecs/typed_arrays.ts";
 import {
   ByteArray,
   Complex,
   type Dict,
   DType,
-  DTYPES,
   FrozenSet,
   GlobalRef,
   NDArray,
@@ -252,19 +252,6 @@ type ModelValue = InstanceType<typeof MODEL_CLASSES[number]>;
 
 function isModelValue(value: object): value is ModelValue {
   return MODEL_CLASSES.some((modelClass) => value instanceof modelClass);
-}
-
-/** The dtype of a typed array's elements; bytes and what has no counterpart give none. */
-function dtypeOf(view: ArrayBufferView): DType | undefined {
-  if (view instanceof Float32Array) return DTYPES.float32;
-  if (view instanceof Float64Array) return DTYPES.float64;
-  if (view instanceof Int8Array) return DTYPES.int8;
-  if (view instanceof Int16Array) return DTYPES.int16;
-  if (view instanceof Uint16Array) return DTYPES.uint16;
-  if (view instanceof Int32Array) return DTYPES.int32;
-  if (view instanceof Uint32Array) return DTYPES.uint32;
-  if (view instanceof BigInt64Array) return DTYPES.int64;
-  return view instanceof BigUint64Array ? DTYPES.uint64 : undefined;
 }
 
 function clip(path: string): string {

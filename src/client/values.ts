@@ -20,6 +20,7 @@ import {
   Tuple,
   type Value,
 } from "../../workers/values.ts";
+import { dtypeOf } from "../../workers/codecs/typed_arrays.ts";
 
 /** A value that is taken as it is, every `number` a float and every `bigint` an int. */
 export class Exact {
@@ -159,18 +160,6 @@ function toArray(array: ArrayBufferView): NDArray {
   if (dtype === undefined) throw new TypeError(`Cannot send an object of class ${array.constructor.name}`);
   const bytes = bytesOf(array);
   return new NDArray(dtype, [bytes.length / dtype.itemSize], bytes);
-}
-
-function dtypeOf(array: ArrayBufferView): DType | undefined {
-  if (array instanceof Float32Array) return DTYPES.float32;
-  if (array instanceof Float64Array) return DTYPES.float64;
-  if (array instanceof Int8Array) return DTYPES.int8;
-  if (array instanceof Int16Array) return DTYPES.int16;
-  if (array instanceof Uint16Array) return DTYPES.uint16;
-  if (array instanceof Int32Array) return DTYPES.int32;
-  if (array instanceof Uint32Array) return DTYPES.uint32;
-  if (array instanceof BigInt64Array) return DTYPES.int64;
-  return array instanceof BigUint64Array ? DTYPES.uint64 : undefined;
 }
 
 function bytesOf(array: ArrayBufferView): Uint8Array {

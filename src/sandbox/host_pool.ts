@@ -5,14 +5,11 @@
 
 import { getLogger } from "@logtape/logtape";
 import { messageOf, ServiceError } from "../errors.ts";
+import { HostWatch } from "./host_watch.ts";
 import { type HostExit, type HostOptions, HostProcess, type HostTask, type NodeDescription } from "./host_process.ts";
 
 const logger = getLogger(["rexec", "sandbox"]);
 
-/** How often limits are enforced, in milliseconds. */
-const WATCH_INTERVAL_MS = 20;
-/** How long a task that was given up may take to notice before its host is killed, in milliseconds. */
-const CANCEL_GRACE_MS = 100;
 /** Tasks handed to one host ahead of need, so that a short task's answer and the next task cross no empty wire. */
 const HOST_WINDOW = 16;
 /** Work that may wait behind a host's running task, in milliseconds: more goes to another host. */
@@ -57,7 +54,7 @@ export class HostPool implements AsyncDisposable {
   /** Backlog that each host is expected to work off, by its running and waiting tasks, in milliseconds. */
   readonly #backlogMs = new Map<HostProcess, number>();
   #nextHost = 1;
-  #watch: ReturnType<typeof setInterval> | undefined;
+  readonly #watch = new HostWatch(() => this.hosts);
   #restartDelayMs = FIRST_RESTART_DELAY_MS;
 
   private constructor(options: HostPoolOptions) {
@@ -136,14 +133,14 @@ export class HostPool implements AsyncDisposable {
         if (end.kind !== "returned" && from.isServing) this.#options.onCapacity();
       },
     }, now);
-    this.#watch ??= setInterval(() => this.#enforceLimits(), WATCH_INTERVAL_MS);
+    this.#watch.wake();
     return abandon;
   }
 
   /** Ends every host at once; what runs on them is lost. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort(new ServiceError("DRAINING", "Cannot start sandbox host: the pool is closing"));
-    clearInterval(this.#watch);
+    this.#watch[Symbol.dispose]();
     const hosts = this.hosts;
     for (const host of hosts) host.kill("retired");
     await Promise.allSettled([...this.#starts, ...hosts.map(({ exited }) => exited)]);
@@ -171,19 +168,6 @@ export class HostPool implements AsyncDisposable {
     const estimate = this.#estimatesMs.get(kind);
     if (estimate === undefined && this.#estimatesMs.size >= MAX_ESTIMATES) return;
     this.#estimatesMs.set(kind, estimate === undefined ? runMs : estimate + ESTIMATE_WEIGHT * (runMs - estimate));
-  }
-
-  #enforceLimits(): void {
-    const now = performance.now();
-    let busy = false;
-    for (const slot of this.#slots) {
-      if (slot.kind !== "serving") continue;
-      slot.host.enforceLimits(now, CANCEL_GRACE_MS);
-      busy ||= slot.host.taskCount > 0;
-    }
-    if (busy) return;
-    clearInterval(this.#watch);
-    this.#watch = undefined;
   }
 
   /** Replaces an idle host that has kept much memory: the runtime gives it back late or never. */
