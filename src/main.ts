@@ -24,9 +24,9 @@ import { tryCpuMs, tryResidentBytes } from "./sandbox/proc.ts";
 import { RuntimeDirectory } from "./sandbox/runtime_directory.ts";
 import { fillCache } from "./sandbox/warm_cache.ts";
 import { SERVICE_VERSION } from "./version.ts";
+import { MEGABYTE } from "./units.ts";
 
 const logger = serviceLogger("server");
-const MEGABYTE = 1024 * 1024;
 
 /** Statuses as labels of metrics. */
 const OUTCOME_LABEL = {

@@ -15,10 +15,9 @@ import { AdmissionQueue } from "./admission.ts";
 import { ANONYMOUS, Callers, type TaskLease } from "./callers.ts";
 import { resolveLimits } from "./limits.ts";
 import { type ExecutionReport, TaskRun } from "./task_run.ts";
+import { MEGABYTE } from "../units.ts";
 
 export type { ExecutionReport } from "./task_run.ts";
-
-const MEGABYTE = 1024 * 1024;
 
 /** A request to run a node. */
 export interface NodeExecution {

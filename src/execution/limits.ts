@@ -6,8 +6,7 @@
 import type { ExecutionOptions } from "../../protos/generated/types.ts";
 import type { ExecutionLimitOptions, PolicyOptions } from "../config/schema.ts";
 import { ServiceError } from "../errors.ts";
-
-const MEGABYTE = 1024 * 1024;
+import { MEGABYTE } from "../units.ts";
 
 /** Limits of one execution, complete. */
 export interface ExecutionLimits {

@@ -10,8 +10,8 @@ import { taskLogger } from "../logging/mod.ts";
 import type { HostProcess, HostTask, StopReason, TaskEnd } from "../sandbox/host_process.ts";
 import type { AdmissionQueue } from "./admission.ts";
 import type { ExecutionLimits } from "./limits.ts";
+import { MEGABYTE } from "../units.ts";
 
-const MEGABYTE = 1024 * 1024;
 /** Room for the line in which the worker says that output is cut off. */
 const TRUNCATION_NOTE_LENGTH = 100;
 /** Hosts that may die before they come to a task that waits on them. */

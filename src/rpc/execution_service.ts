@@ -24,8 +24,7 @@ import type { Load } from "../metrics/load_meter.ts";
 import { SERVICE_VERSION } from "../version.ts";
 import type { OpenCalls } from "./open_calls.ts";
 import { statusName, toGrpcError } from "./status.ts";
-
-const MEGABYTE = 1024 * 1024;
+import { MEGABYTE } from "../units.ts";
 
 /** Who counts calls. */
 export interface CallObserver {

@@ -3,12 +3,12 @@
  * @module
  */
 
-import { getLogger } from "@logtape/logtape";
 import { messageOf, ServiceError } from "../errors.ts";
+import { serviceLogger } from "../logging/mod.ts";
 import { HostWatch } from "./host_watch.ts";
 import { type HostExit, type HostOptions, HostProcess, type HostTask, type NodeDescription } from "./host_process.ts";
 
-const logger = getLogger(["rexec", "sandbox"]);
+const logger = serviceLogger("sandbox");
 
 /** Tasks handed to one host ahead of need, so that a short task's answer and the next task cross no empty wire. */
 const HOST_WINDOW = 16;
@@ -41,7 +41,7 @@ export interface HostPoolOptions extends Omit<HostOptions, "id"> {
 
 type Slot =
   | { readonly kind: "starting" }
-  | { readonly kind: "serving"; readonly host: HostProcess; readonly since: number; readonly firstRestingBytes: number }
+  | { readonly kind: "serving"; readonly host: HostProcess; readonly firstRestingBytes: number }
   | { readonly kind: "backing off" };
 
 /** A running pool. Owned by whoever started it. */
@@ -189,7 +189,7 @@ export class HostPool implements AsyncDisposable {
     this.#nodes = host.nodes;
     this.#backlogMs.set(host, 0);
     const since = performance.now();
-    this.#slots[index] = { kind: "serving", host, since, firstRestingBytes: host.restingBytes };
+    this.#slots[index] = { kind: "serving", host, firstRestingBytes: host.restingBytes };
     logger.debug("Sandbox host {host} is ready", { host: id, pid: host.pid });
     void host.exited.then((exit) => this.#onExit(index, host, since, exit));
   }

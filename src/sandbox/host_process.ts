@@ -3,10 +3,10 @@
  * @module
  */
 
-import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { abortable } from "../async/abortable.ts";
 import { messageOf, ServiceError } from "../errors.ts";
+import { serviceLogger } from "../logging/mod.ts";
 import {
   type ConsoleText,
   decodeConsole,
@@ -38,7 +38,7 @@ import { hostCommand, SANDBOX_CODE, sandboxDirectory } from "./code.ts";
 import type { Jail } from "./jails/mod.ts";
 import { leafProcess, tryCpuMs, tryResidentBytes } from "./proc.ts";
 
-const logger = getLogger(["rexec", "sandbox"]);
+const logger = serviceLogger("sandbox");
 
 /** Room in a frame for all but the output: the longest message and traceback, and the header. */
 const RESULT_OVERHEAD_BYTES = 256 * 1024;
