@@ -15,8 +15,10 @@ import { type ExecutionOutcome, Metrics, startMetricsServer } from "./metrics/mo
 import { RpcServer } from "./rpc/server.ts";
 import { checkRuntime } from "./runtime_check.ts";
 import { requireSandboxCode } from "./sandbox/code.ts";
+import { NO_GRANTS } from "./sandbox/grants.ts";
 import { HostPool } from "./sandbox/host_pool.ts";
-import type { HostExit, HostProcess } from "./sandbox/host_process.ts";
+import type { HostProcess } from "./sandbox/host_process.ts";
+import type { HostExit } from "./sandbox/task.ts";
 import { TaskHostPool } from "./sandbox/task_host_pool.ts";
 import { selectJail } from "./sandbox/jails/mod.ts";
 import { probeSandbox } from "./sandbox/probe.ts";
@@ -116,6 +118,7 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
     startTimeoutMs: config.pool.startTimeoutMs,
     memoryMb: highestMemoryMb(config.policy),
     maxInputBytes: config.execution.maxInputMb * MEGABYTE,
+    maxUnpackedBytes: config.policy.packages.maxUnpackedMb * MEGABYTE,
   };
   const executor = stack.use(
     await Executor.start({
@@ -127,11 +130,13 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
           metrics.executionEnded(nodeType, OUTCOME_LABEL[status], durationMs / 1_000);
           metrics.queueWaited(queueMs / 1_000);
         },
+        audited: (event) => metrics.audited(event),
       },
       startPool: async (onCapacity) =>
         await HostPool.start({
           ...hostOptions,
           role: "node",
+          grants: NO_GRANTS,
           cache: { kind: "copy", from: await fillCache("node", hostOptions) },
           onCapacity,
           maxWorkers: config.pool.maxWorkers,
@@ -145,6 +150,7 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
           queueLength: length,
           maxHosts: config.pool.maxTaskHosts,
           readyHosts: config.pool.readyTaskHosts,
+          keptIdleMs: config.pool.keptIdleTimeoutMs,
         }),
     }),
   );

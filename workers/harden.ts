@@ -9,6 +9,7 @@
  * @module
  */
 
+import { captureFileFunctions } from "./granted_files.ts";
 import type { AssetName, AssetReply, FilesReply, FilesToWrite } from "./protocol.ts";
 
 /** What stays. All else on the global object goes, so that a new runtime API is absent until it is listed here. */
@@ -55,6 +56,10 @@ const now = performance.now;
 const clock = performance;
 const denoInspect = Deno.inspect;
 const { NotCapable, PermissionDenied } = Deno.errors;
+/** The host names a worker after what its task was granted; see `grantsOf` in host.ts. */
+const grants = new Set(String(Reflect.get(globalThis, "name")).split(" "));
+const fileFunctions = grants.has("files") ? captureFileFunctions() : {};
+const currentDirectory = Deno.cwd;
 
 /** Sends bytes to the host, which must hold whole frames; the buffer is transferred. */
 export function post(bytes: Uint8Array<ArrayBuffer>): void {
@@ -79,6 +84,29 @@ export function writeFiles(files: ReadonlyMap<string, Uint8Array>): Promise<stri
   const message: FilesToWrite = { files: [...files] };
   apply(postMessage, globalThis, [message]);
   return promise;
+}
+
+/**
+ * Gives user code what it was granted, under the names that it has everywhere: `Deno.env`, and with a scratch folder the
+ * file functions of `Deno`.
+ *
+ * @param environment variables of the request
+ */
+export function exposeGrants(environment: Readonly<Record<string, string>>): void {
+  const names = Object.keys(environment);
+  if (names.length === 0 && !grants.has("files")) return;
+  const env = Object.freeze({
+    get: (name: string): string | undefined => Object.hasOwn(environment, name) ? environment[name] : undefined,
+    has: (name: string): boolean => Object.hasOwn(environment, name),
+    toObject: (): Record<string, string> => ({ ...environment }),
+  });
+  const value = Object.freeze({ ...fileFunctions, env });
+  defineProperty(globalThis, "Deno", { value, writable: true, configurable: true, enumerable: false });
+}
+
+/** The folder that a task with a scratch folder starts in; `undefined` for one without. */
+export function workingDirectory(): string | undefined {
+  return grants.has("files") ? currentDirectory() : undefined;
 }
 
 /** Shows any value as `Deno.inspect` does. Reading the value may run its code. */

@@ -21,7 +21,7 @@ import {
   isAssetName,
   joinPieces,
 } from "./protocol.ts";
-import type { ProbeOutcome, ProbeTargets } from "./protocol.ts";
+import type { FilesReply, FilesToWrite, ProbeOutcome, ProbeTargets } from "./protocol.ts";
 
 /** What the server writes to a host's standard input. */
 export interface HostBootstrap {
@@ -35,6 +35,10 @@ export interface HostBootstrap {
   readonly maxFrameBytes: number;
   /** Folder for the files of user code, the one that its worker may read; `null` when the worker runs built-in nodes. */
   readonly codeDirectory: string | null;
+  /** Folder that its worker may read and write; `null` where its task was granted none. */
+  readonly scratchDirectory: string | null;
+  /** Where in the scratch folder the task starts; empty for the folder itself. */
+  readonly workingDirectory: string;
 }
 
 /** Exit codes of a host, as the server reads them. */
@@ -47,8 +51,6 @@ const GIVEN_UP = ["net", "env", "sys", "run", "ffi", "import"];
 const ASSETS = new URL("assets/", import.meta.url);
 /** Names that are being read: a worker that keeps asking makes the host do no more than one that asks once. */
 const assetsOnTheirWay = new Set<string>();
-
-await runHost();
 
 async function runHost(): Promise<void> {
   // Signals for the whole process group (a Ctrl-C) are the server's business: it drains while its hosts go on.
@@ -67,62 +69,143 @@ async function runHost(): Promise<void> {
   const writer = new FrameWriter((bytes) => connection.write(bytes), () => Deno.exit(HOST_EXIT.serverGone));
   writer.send(encodeHello(fromHex(bootstrap.token)));
 
-  const worker = startWorker(bootstrap.workerUrl, permissionsOf({ read: bootstrap.codeDirectory }));
+  enterScratch(bootstrap);
   const helpers = hasAllRights ? await startHelpers(bootstrap) : undefined;
-  let filesWritten = false;
-  let sealed = !hasAllRights;
-  worker.onmessage = ({ data }: MessageEvent<unknown>) => {
-    if (!sealed) {
-      // Its first word says that it has loaded; nothing that comes after needs a right of the host's.
-      for (const name of ["read", "write"] as const) Deno.permissions.revokeSync({ name });
-      sealed = true;
-    }
-    if (data instanceof Uint8Array) writer.send([data]);
-    else if (typeof data === "string") void sendAsset(worker, data, helpers?.assets);
-    else if (!filesWritten && bootstrap.codeDirectory !== null && isFilesToWrite(data)) {
-      // Once, before user code runs: what comes later is not from our glue.
-      filesWritten = true;
-      if (helpers?.writer === undefined) worker.postMessage(writeFiles(data, bootstrap.codeDirectory));
-      else {
-        helpers.writer.onmessage = (event: MessageEvent<unknown>) => worker.postMessage(event.data);
-        helpers.writer.postMessage({ message: data, directory: bootstrap.codeDirectory });
-      }
-    }
-  };
-  worker.onerror = (event) => {
-    event.preventDefault();
-    const reason = new TextEncoder().encode(String(event.message).slice(0, 1_000));
-    writer.send(encodeFrame(FrameKind.Fatal, 0, reason));
-    void writer.flushed().then(() => Deno.exit(HOST_EXIT.workerEnded));
-  };
-  await relay(connection, worker, bootstrap, writer, helpers?.prober);
+  const sandbox = new SandboxWorker(bootstrap, writer, helpers);
+  await relay(connection, sandbox, bootstrap, writer);
   Deno.exit(HOST_EXIT.serverGone);
+}
+
+/** The worker that tasks run in, and the host's side of all that it may ask for. */
+class SandboxWorker {
+  readonly #bootstrap: HostBootstrap;
+  readonly #writer: FrameWriter;
+  /** There when the host was started with all rights, which it then gives up. */
+  readonly #helpers: Helpers | undefined;
+  #worker: Worker;
+  #filesReply: FilesReply | undefined;
+  #hasFiles = false;
+
+  constructor(bootstrap: HostBootstrap, writer: FrameWriter, helpers: Helpers | undefined) {
+    this.#bootstrap = bootstrap;
+    this.#writer = writer;
+    this.#helpers = helpers;
+    this.#worker = this.#start(helpers !== undefined);
+  }
+
+  get prober(): Worker | undefined {
+    return this.#helpers?.prober;
+  }
+
+  /** Moves bytes into the worker; a buffer that is theirs alone is transferred, anything else copied once. */
+  send(bytes: Uint8Array): void {
+    const owned = bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
+    this.#worker.postMessage(owned, [owned.buffer as ArrayBuffer]); // allocated here or by the frame reader, never shared
+  }
+
+  /** Ends the worker and starts another. What the old one still says is not heard. */
+  renew(): void {
+    // Without the right to read nothing can be loaded any more.
+    if (this.#helpers !== undefined) return this.#fail("a host that gave up all of its rights cannot start it again");
+    this.#worker.onmessage = null;
+    this.#worker.terminate();
+    this.#hasFiles = false;
+    this.#worker = this.#start(false);
+  }
+
+  #start(mustSeal: boolean): Worker {
+    const { workerUrl, codeDirectory, scratchDirectory } = this.#bootstrap;
+    const worker = startWorker(
+      workerUrl,
+      permissionsOf({ read: [codeDirectory, scratchDirectory], write: [scratchDirectory] }),
+      grantsOf(this.#bootstrap),
+    );
+    let sealed = !mustSeal;
+    worker.onmessage = ({ data }: MessageEvent<unknown>) => {
+      if (!sealed) {
+        // Its first word says that it has loaded; nothing that comes after needs a right of the host's.
+        for (const name of ["read", "write"] as const) Deno.permissions.revokeSync({ name });
+        sealed = true;
+      }
+      if (data instanceof Uint8Array) this.#writer.send([data]);
+      else if (typeof data === "string") void sendAsset(worker, data, this.#helpers?.assets);
+      else if (codeDirectory !== null && isFilesToWrite(data)) this.#write(data, codeDirectory);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#fail(String(event.message));
+    };
+    return worker;
+  }
+
+  /** Once for each worker, before user code runs: what comes later is not from our glue. */
+  #write(message: FilesToWrite, codeDirectory: string): void {
+    if (this.#hasFiles) return;
+    this.#hasFiles = true;
+    const writer = this.#helpers?.writer;
+    if (writer === undefined) {
+      // A renewed worker has the package of the one before it, whose files lie there already.
+      this.#filesReply ??= writeFiles(message, codeDirectory);
+      this.#worker.postMessage(this.#filesReply);
+    } else {
+      writer.onmessage = (event: MessageEvent<unknown>) => this.#worker.postMessage(event.data);
+      writer.postMessage({ message, directory: codeDirectory });
+    }
+  }
+
+  #fail(message: string): void {
+    const reason = new TextEncoder().encode(message.slice(0, 1_000));
+    this.#writer.send(encodeFrame(FrameKind.Fatal, 0, reason));
+    void this.#writer.flushed().then(() => Deno.exit(HOST_EXIT.workerEnded));
+  }
+}
+
+/** Makes the folder that a task with a scratch folder starts in, and goes there. */
+function enterScratch({ scratchDirectory, workingDirectory }: HostBootstrap): void {
+  if (scratchDirectory === null) return;
+  const directory = workingDirectory === "" ? scratchDirectory : `${scratchDirectory}/${workingDirectory}`;
+  Deno.mkdirSync(directory, { recursive: true });
+  Deno.chdir(directory);
+}
+
+/** What the worker's task was granted, as harden.ts reads it from the worker's name. */
+function grantsOf({ scratchDirectory }: HostBootstrap): string {
+  return scratchDirectory === null ? "" : "files";
 }
 
 /** Hands frames from the server to the worker until the server goes away. */
 async function relay(
   connection: Deno.Conn,
-  worker: Worker,
+  sandbox: SandboxWorker,
   bootstrap: HostBootstrap,
   writer: FrameWriter,
-  prober: Worker | undefined,
 ): Promise<void> {
   const reader = new FrameReader(() => bootstrap.maxFrameBytes);
   while (true) {
     const count = await connection.read(reader.nextBuffer());
     if (count === null) return;
-    const pieces: Uint8Array[] = [];
+    let pieces: Uint8Array[] = [];
     let bytes = 0;
+    const flush = () => {
+      if (bytes > 0) sandbox.send(joinPieces(pieces, bytes));
+      pieces = [];
+      bytes = 0;
+    };
     for (const frame of reader.advance(count)) {
+      if (frame.kind === FrameKind.Renew) {
+        flush();
+        sandbox.renew();
+        continue;
+      }
       if (frame.kind === FrameKind.Probe) {
-        void probeHost(frame.payload, bootstrap.probeWorkerUrl, prober).then((outcomes) =>
+        void probeHost(frame.payload, bootstrap.probeWorkerUrl, sandbox.prober).then((outcomes) =>
           writer.send(encodeJsonFrame(FrameKind.ProbeReport, 0, outcomes))
         );
       }
       pieces.push(frame.bytes);
       bytes += frame.bytes.length;
     }
-    if (bytes > 0) toWorker(worker, joinPieces(pieces, bytes));
+    flush();
   }
 }
 
@@ -138,12 +221,6 @@ async function sendAsset(
   assetsOnTheirWay.delete(name);
   // What was loaded ahead is copied: another worker may not come, but the same one may ask again.
   worker.postMessage(reply, "bytes" in reply && loaded === undefined ? [reply.bytes.buffer] : []);
-}
-
-/** Moves bytes into the worker; a buffer that is theirs alone is transferred, anything else copied once. */
-function toWorker(worker: Worker, bytes: Uint8Array): void {
-  const owned = bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
-  worker.postMessage(owned, [owned.buffer as ArrayBuffer]); // allocated here or by the frame reader, never shared
 }
 
 async function probeHost(
@@ -174,7 +251,7 @@ async function startHelpers({ probeWorkerUrl, codeDirectory }: HostBootstrap): P
     prober: await startReady(probeWorkerUrl, "none"),
     writer: codeDirectory === null
       ? undefined
-      : await startReady(new URL("write_worker.js", import.meta.url).href, permissionsOf({ write: codeDirectory })),
+      : await startReady(new URL("write_worker.js", import.meta.url).href, permissionsOf({ write: [codeDirectory] })),
   };
 }
 
@@ -195,12 +272,16 @@ function nextMessage(worker: Worker): Promise<unknown> {
   return promise;
 }
 
-/** No permission, but for the one folder to read or to write. */
-function permissionsOf({ read, write }: { read?: string | null; write?: string | null }): Deno.PermissionOptions {
-  if ((read ?? write ?? null) === null) return "none";
+/** No permission, but for the folders to read and to write. */
+function permissionsOf(
+  { read = [], write = [] }: { read?: readonly (string | null)[]; write?: readonly (string | null)[] },
+): Deno.PermissionOptions {
+  const readable = read.filter((path) => path !== null);
+  const writable = write.filter((path) => path !== null);
+  if (readable.length === 0 && writable.length === 0) return "none";
   const permissions = {
-    read: typeof read === "string" ? [read] : false,
-    write: typeof write === "string" ? [write] : false,
+    read: readable.length > 0 && readable,
+    write: writable.length > 0 && writable,
     net: false,
     env: false,
     sys: false,
@@ -211,8 +292,8 @@ function permissionsOf({ read, write }: { read?: string | null; write?: string |
   return permissions as Deno.PermissionOptions; // Deno's own type does not list `import` yet.
 }
 
-function startWorker(url: string, permissions: Deno.PermissionOptions): Worker {
-  return new Worker(url, { type: "module", deno: { permissions } });
+function startWorker(url: string, permissions: Deno.PermissionOptions, name = ""): Worker {
+  return new Worker(url, { type: "module", name, deno: { permissions } });
 }
 
 function fromHex(hex: string): Uint8Array {
@@ -221,3 +302,5 @@ function fromHex(hex: string): Uint8Array {
     (_, index) => Number.parseInt(hex.slice(index * 2, index * 2 + 2), 16),
   );
 }
+
+await runHost();

@@ -30,6 +30,8 @@ export const FrameKind = {
   Package: 4,
   /** server → worker: a limit is near; payload {@linkcode SoftLimit}. */
   SoftLimit: 5,
+  /** server → host: end the worker of the last task and start another, which says that it is ready; no payload. */
+  Renew: 6,
   /** host → server, once: payload is the version as `u8`, then the token. */
   Hello: 64,
   /** worker → server, once: ready for tasks; payload JSON, the nodes it has. */
@@ -109,7 +111,7 @@ export function taskTextBytes({ nodeType, format, config }: Pick<NodeTask, "node
   return 64 + 8 * config.size + UTF8_BYTES_PER_UNIT * characters;
 }
 
-/** What validation of a code package goes by. */
+/** What user code is validated and run by. */
 export interface PackageOptions {
   readonly entryPoint: string;
   /** Packages that the request declares, `npm:name@version` say. */
@@ -119,6 +121,8 @@ export interface PackageOptions {
   readonly maxFiles: number;
   /** Modules that the policy forbids. */
   readonly blockedImports: readonly string[];
+  /** Environment variables that the task sees: those of its request, and no others. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 /** An execution of user code. */

@@ -17,6 +17,10 @@ export interface PackageRunContext {
   readonly signal: AbortSignal;
   /** Has the host write the package's files; gives the URL of the folder that they lie in. */
   writeFiles(files: ReadonlyMap<string, Uint8Array>): Promise<string>;
+  /** Gives user code what it was granted. */
+  exposeGrants(environment: Readonly<Record<string, string>>): void;
+  /** Where a task with a scratch folder starts. */
+  readonly workingDirectory: string | undefined;
 }
 
 /** Something that the user's code threw, whatever it is: it never chooses how the service sees the task's end. */
@@ -32,6 +36,10 @@ export class UserFailure extends Error {
 export interface TaskContext {
   /** Aborts when the caller goes away, or at 90 % of the time limit; its reason says which and how much is left. */
   readonly signal: AbortSignal;
+  /** Environment variables of the request. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Folder that it may write to and starts in; absent unless it was granted one. */
+  readonly workingDirectory?: string;
 }
 
 /**
@@ -46,6 +54,7 @@ export async function runPackage(task: PackageTask, context: PackageRunContext):
   const limits = { memoryLimitBytes: task.memoryLimitBytes, maxOutputBytes: task.maxOutputBytes };
   const input = toUserValue(codec.decode(task.input, limits));
   const { entryPoint, dependencies, blockedImports, maxPackageBytes, maxUnpackedBytes, maxFiles } = task.options;
+  const { environment } = task.options;
   const opened = openPackage(task.codePackage, {
     entryPoint,
     dependencies,
@@ -65,12 +74,18 @@ export async function runPackage(task: PackageTask, context: PackageRunContext):
   const codeUrl = await context.writeFiles(opened.files);
   hideFolder(codeUrl);
   const { path, exportName } = opened.entry;
+  context.exposeGrants(environment);
   // The path consists of segments that validation has checked; they may hold characters that a URL escapes.
   const url = new URL(path.split("/").map(encodeURIComponent).join("/"), codeUrl).href;
   const module: Readonly<Record<string, unknown>> = await ofUser(() => import(url));
   const entry = module[exportName];
   if (typeof entry !== "function") throw notCallable(module, path, exportName);
-  const taskContext: TaskContext = Object.freeze({ signal: context.signal });
+  const { signal, workingDirectory } = context;
+  const taskContext: TaskContext = Object.freeze({
+    signal,
+    env: Object.freeze({ ...environment }),
+    ...(workingDirectory === undefined ? {} : { workingDirectory }),
+  });
   const result = await ofUser(async () =>
     await collect(await Reflect.apply(entry, undefined, [input, taskContext]), task.memoryLimitBytes)
   );

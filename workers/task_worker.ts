@@ -9,6 +9,7 @@
  */
 
 import {
+  exposeGrants,
   inspect,
   isPermissionDenial,
   nowMs,
@@ -16,6 +17,7 @@ import {
   onUncaught,
   post,
   unremovedGlobals,
+  workingDirectory,
   writeFiles,
 } from "./harden.ts";
 import { BoundedOutput } from "./bounded_output.ts";
@@ -85,7 +87,8 @@ async function run(frame: Frame): Promise<void> {
       (stream, text) => send(encodeConsole(frame.taskId, { stream, text })),
       nowMs,
     );
-    end(await runPackage(task, { signal: soft.signal, writeFiles }), undefined);
+    const context = { signal: soft.signal, writeFiles, exposeGrants, workingDirectory: workingDirectory() };
+    end(await runPackage(task, context), undefined);
   } catch (error) {
     end(undefined, error);
   }

@@ -16,7 +16,7 @@ export function isFilesToWrite(data: unknown): data is FilesToWrite {
   );
 }
 
-/** Writes them below a folder, then gives up the right to write. */
+/** Writes them below a folder, then gives up the right to write there. */
 export function writeFiles({ files }: FilesToWrite, directory: string): FilesReply {
   try {
     const made = new Set<string>([directory]);
@@ -31,7 +31,7 @@ export function writeFiles({ files }: FilesToWrite, directory: string): FilesRep
   } catch (error) {
     return { filesError: error instanceof Error ? error.name : "unknown" };
   } finally {
-    Deno.permissions.revokeSync({ name: "write" });
+    Deno.permissions.revokeSync({ name: "write", path: directory });
   }
 }
 

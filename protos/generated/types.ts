@@ -64,6 +64,8 @@ export enum FailureReason {
   THREAD_LIMIT = 10,
   /** CANCELLED - The caller went away or asked for it. */
   CANCELLED = 11,
+  /** SCRATCH_LIMIT - It wrote more to its scratch folder than that may hold. */
+  SCRATCH_LIMIT = 12,
   UNRECOGNIZED = -1,
 }
 
@@ -105,6 +107,13 @@ export interface ExecutionOptions {
   environment: { [key: string]: string };
   /** Size that the encoded output may have, in mebibytes; 0 for the default, 100. */
   maxOutputSizeMb: number;
+  /** CPU time that the execution may use altogether, in seconds; 0 for as much as the policy allows. */
+  cpuTimeSeconds: number;
+  /**
+   * Hosts that the execution wants to reach, `name` or `name:port`; with `enable_networking` only, and none for all that
+   * the policy grants.
+   */
+  networkHosts: string[];
 }
 
 export interface ExecutionOptions_EnvironmentEntry {
@@ -264,6 +273,8 @@ function createBaseExecutionOptions(): ExecutionOptions {
     workingDirectory: "",
     environment: {},
     maxOutputSizeMb: 0,
+    cpuTimeSeconds: 0,
+    networkHosts: [],
   };
 }
 
@@ -292,6 +303,12 @@ export const ExecutionOptions: MessageFns<ExecutionOptions> = {
     });
     if (message.maxOutputSizeMb !== 0) {
       writer.uint32(64).int32(message.maxOutputSizeMb);
+    }
+    if (message.cpuTimeSeconds !== 0) {
+      writer.uint32(800).int32(message.cpuTimeSeconds);
+    }
+    for (const v of message.networkHosts) {
+      writer.uint32(810).string(v!);
     }
     return writer;
   },
@@ -376,6 +393,22 @@ export const ExecutionOptions: MessageFns<ExecutionOptions> = {
             message.maxOutputSizeMb = reader.int32();
             continue;
           }
+          case 100: {
+            if (tag !== 800) {
+              break;
+            }
+
+            message.cpuTimeSeconds = reader.int32();
+            continue;
+          }
+          case 101: {
+            if (tag !== 810) {
+              break;
+            }
+
+            message.networkHosts.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -409,6 +442,8 @@ export const ExecutionOptions: MessageFns<ExecutionOptions> = {
       {},
     );
     message.maxOutputSizeMb = object.maxOutputSizeMb ?? 0;
+    message.cpuTimeSeconds = object.cpuTimeSeconds ?? 0;
+    message.networkHosts = object.networkHosts?.map((e) => e) || [];
     return message;
   },
 };

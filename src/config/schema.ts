@@ -93,7 +93,15 @@ export const ExecutionLimitOptions = limits({ timeoutSeconds: 30, memoryMb: 512,
 export type ExecutionLimitOptions = z.output<typeof ExecutionLimitOptions>;
 
 /** The most that a request may ask for. */
-export const ExecutionCeilingOptions = limits({ timeoutSeconds: 300, memoryMb: 2_048, cpuPercent: 400, outputMb: 512 });
+export const ExecutionCeilingOptions = limits({ timeoutSeconds: 300, memoryMb: 2_048, cpuPercent: 400, outputMb: 512 })
+  .extend({
+    cpuSeconds: z.int().min(1).max(10_000_000).default(1_200).describe(
+      "CPU time altogether, in seconds; what a request gets that names none",
+    ),
+    threads: z.int().min(1).max(100_000).default(64).describe("Threads beside those that a sandbox has of its own"),
+  });
+/** See {@linkcode ExecutionCeilingOptions}. */
+export type ExecutionCeilingOptions = z.output<typeof ExecutionCeilingOptions>;
 
 /** Admission and default limits of executions. */
 export const ExecutionSectionOptions = z.strictObject({
@@ -138,6 +146,9 @@ export const PoolOptions = z.strictObject({
   readyTaskHosts: z.int().min(0).max(1_024).default(1).describe(
     "Sandbox hosts for user code that are started ahead of need",
   ),
+  keptIdleTimeoutMs: z.int().min(100).max(86_400_000).default(60_000).describe(
+    "How long a sandbox host that is kept for its caller (`reuse: same-caller` of the policy) may be without a task, in milliseconds",
+  ),
   startTimeoutMs: z.int().min(100).max(600_000).default(10_000).describe(
     "How long a sandbox host may take to be ready before it is killed, in milliseconds",
   ),
@@ -158,6 +169,7 @@ export type MetricsOptions = z.output<typeof MetricsOptions>;
 export const CALLER_NAME = /^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,127}$/;
 
 const HOSTS = z.array(z.string().min(1).max(255)).max(1_000);
+const REUSE = z.enum(["never", "same-caller"]);
 const NAMES = z.array(z.string().max(255).regex(/^[A-Za-z_][A-Za-z0-9_]*\*?$/)).max(1_000);
 
 /**
@@ -176,6 +188,8 @@ export const CallerPolicy = z.strictObject({
     memoryMb: z.int().min(16).max(1_048_576).optional(),
     cpuPercent: z.int().min(1).max(100_000).optional(),
     outputMb: z.int().min(1).max(1_048_576).optional(),
+    cpuSeconds: z.int().min(1).max(10_000_000).optional(),
+    threads: z.int().min(1).max(100_000).optional(),
   }).optional(),
   network: z.strictObject({ allowed: z.boolean().optional(), hosts: HOSTS.optional() }).optional(),
   filesystem: z.strictObject({
@@ -183,6 +197,7 @@ export const CallerPolicy = z.strictObject({
     scratchMb: z.int().min(1).max(1_048_576).optional(),
   }).optional(),
   environment: z.strictObject({ allowedNames: NAMES.optional() }).optional(),
+  reuse: REUSE.optional(),
 });
 /** See {@linkcode CallerPolicy}. */
 export type CallerPolicy = z.output<typeof CallerPolicy>;
@@ -209,6 +224,9 @@ export const PolicyOptions = z.strictObject({
       "Environment variables a request may set for its task; a name that ends in `*` stands for all that start so",
     ),
   }).prefault({}).describe("Environment variables of tasks"),
+  reuse: REUSE.default("never").describe(
+    "Whether the sandbox of user code is destroyed after its task (never), or kept for tasks of the same caller with the same package and limits, each in a fresh worker (same-caller)",
+  ),
   imports: z.strictObject({
     blocked: z.array(z.string().min(1).max(255)).max(10_000).default([]).meta({ allowed: "a list of module names" })
       .describe(
@@ -222,7 +240,7 @@ export const PolicyOptions = z.strictObject({
   }).prefault({}).describe("Code packages"),
   callers: z.record(z.union([z.literal("*"), z.string().regex(CALLER_NAME)]), CallerPolicy).default({}).meta({
     allowed:
-      "a table from callers (`*` for all that have no entry) to maxActiveTasks, maxRequestsPerSecond, cpuSecondsPerHour (0: no limit), ceilings, network, filesystem and environment",
+      "a table from callers (`*` for all that have no entry) to maxActiveTasks, maxRequestsPerSecond, cpuSecondsPerHour (0: no limit), ceilings, network, filesystem, environment and reuse",
   }).describe(
     "Quotas of callers by name, and what they get instead of the ceilings and grants of this file; `*` holds for all others and fills what an entry leaves out",
   ),

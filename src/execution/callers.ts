@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { CallerPolicy, ExecutionLimitOptions, PolicyOptions } from "../config/schema.ts";
+import type { CallerPolicy, ExecutionCeilingOptions, ExecutionLimitOptions, PolicyOptions } from "../config/schema.ts";
 import { ServiceError } from "../errors.ts";
 import { SlidingSum, TokenBucket } from "./rate.ts";
 
@@ -183,7 +183,7 @@ function entryFor(caller: string, callers: PolicyOptions["callers"]): CallerPoli
 }
 
 function toTerms(entry: CallerPolicy, { policy, defaults }: CallersOptions): CallerTerms {
-  const ceilings: ExecutionLimitOptions = { ...policy.ceilings, ...present(entry.ceilings) };
+  const ceilings: ExecutionCeilingOptions = { ...policy.ceilings, ...present(entry.ceilings) };
   return {
     policy: {
       ...policy,
@@ -191,6 +191,7 @@ function toTerms(entry: CallerPolicy, { policy, defaults }: CallersOptions): Cal
       network: { ...policy.network, ...present(entry.network) },
       filesystem: { ...policy.filesystem, ...present(entry.filesystem) },
       environment: { ...policy.environment, ...present(entry.environment) },
+      reuse: entry.reuse ?? policy.reuse,
     },
     defaults: {
       timeoutSeconds: Math.min(defaults.timeoutSeconds, ceilings.timeoutSeconds),

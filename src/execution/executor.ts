@@ -8,11 +8,14 @@ import type { ExecutionOptions } from "../../protos/generated/types.ts";
 import { MAX_TASK_TEXT_BYTES, taskTextBytes } from "../../workers/protocol.ts";
 import type { ExecutionSectionOptions, PolicyOptions } from "../config/schema.ts";
 import { ServiceError } from "../errors.ts";
+import type { Grants } from "../sandbox/grants.ts";
 import type { HostProcess, NodeDescription } from "../sandbox/host_process.ts";
 import type { HostPool } from "../sandbox/host_pool.ts";
 import type { TaskHostPool } from "../sandbox/task_host_pool.ts";
 import { AdmissionQueue } from "./admission.ts";
+import { audit, type AuditEvent, type AuditEventName } from "./audit.ts";
 import { ANONYMOUS, Callers, type TaskLease } from "./callers.ts";
+import { refuseUngranted, resolveGrants } from "./grants.ts";
 import { resolveLimits } from "./limits.ts";
 import { type ExecutionReport, TaskRun } from "./task_run.ts";
 import { MEGABYTE } from "../units.ts";
@@ -54,6 +57,8 @@ export interface ExecutionObserver {
     queueMs: number,
     caller: string,
   ): void;
+  /** Something was refused, denied or ended by force. */
+  audited(event: AuditEventName): void;
 }
 
 /** Sums over all executions since the start. */
@@ -180,19 +185,24 @@ export class Executor implements AsyncDisposable {
    * Runs a node on one input.
    *
    * @returns what it came to, failures of the task included
-   * @throws {ServiceError} `DRAINING`, `QUEUE_FULL`, `RATE_LIMITED`, or what {@linkcode resolveLimits} throws: the call was
-   * not admitted
+   * @throws {ServiceError} `DRAINING`, `QUEUE_FULL`, `RATE_LIMITED`, `INVALID_ARGUMENT` or `PERMISSION_DENIED`: the call
+   * was not admitted
    */
   executeNode(
     request: NodeExecution,
     { signal, caller = ANONYMOUS }: ExecutionContext,
   ): Promise<ExecutionReport> {
     this.#refuseWhileDraining();
-    const limits = resolveLimits(request.options, this.callers.termsFor(caller));
-    const lease = this.callers.admitTask(caller);
+    const { limits, lease } = this.#admit(caller, () => {
+      const terms = this.callers.termsFor(caller);
+      refuseUngranted(request.options, terms.policy);
+      return { limits: resolveLimits(request.options, terms), lease: this.callers.admitTask(caller) };
+    });
     const { nodeType, format, config, input } = request;
+    const taskId = this.#newTaskId();
     const run = new TaskRun({
-      taskId: this.#newTaskId(),
+      taskId,
+      audit: (event) => this.#audit({ caller, taskId, ...event }),
       subject: "Node execution",
       logFields: { node_type: nodeType, caller },
       message: {
@@ -227,20 +237,26 @@ export class Executor implements AsyncDisposable {
    * @returns what it came to, failures of the task included
    * @throws {ServiceError} as {@linkcode executeNode} does
    */
-  executeCustomTask(
+  async executeCustomTask(
     request: CustomTaskExecution,
     { signal, caller = ANONYMOUS }: ExecutionContext,
   ): Promise<ExecutionReport> {
-    this.#refuseWhileDraining();
     const { execution } = this.#options;
     const terms = this.callers.termsFor(caller);
     const { policy } = terms;
-    const limits = resolveLimits(request.options, terms);
-    const lease = this.callers.admitTask(caller);
+    const { limits, grants } = this.#admit(caller, () => ({
+      limits: resolveLimits(request.options, terms),
+      grants: resolveGrants(request.options, policy),
+    }));
+    const reuseKey = await reuseKeyOf(request.codePackage, { caller, grants, policy });
+    this.#refuseWhileDraining();
+    const lease = this.#admit(caller, () => this.callers.admitTask(caller));
     const { codePackage, entryPoint, input, format, dependencies } = request;
     const maxPackageBytes = policy.packages.maxCompressedMb * MEGABYTE;
+    const taskId = this.#newTaskId();
     const run = new TaskRun({
-      taskId: this.#newTaskId(),
+      taskId,
+      audit: (event) => this.#audit({ caller, taskId, ...event }),
       subject: "Task",
       logFields: { entry_point: entryPoint, caller },
       message: {
@@ -255,13 +271,14 @@ export class Executor implements AsyncDisposable {
           maxUnpackedBytes: policy.packages.maxUnpackedMb * MEGABYTE,
           maxFiles: policy.packages.maxFiles,
           blockedImports: policy.imports.blocked,
+          environment: request.options?.environment ?? {},
         },
         input,
         codePackage,
       },
       limits,
       maxRestarts: 0,
-      tryPlace: (task) => this.#tasks.pool.tryRun(task),
+      tryPlace: (task) => this.#tasks.pool.tryRun(task, { grants, reuseKey }),
       queue: this.#tasks.queue,
     });
     const textBytes = [entryPoint, format, ...dependencies].reduce((sum, { length }) => sum + length * 3, 0);
@@ -323,10 +340,27 @@ export class Executor implements AsyncDisposable {
       this.#account(of, report, run);
       return report;
     } finally {
-      lease.end(run.cpuMs ?? run.durationMs);
+      lease.end(run.usage?.cpuMs ?? run.durationMs);
       this.#runs.delete(run);
       if (this.#runs.size === 0) this.#draining?.idle.resolve();
     }
+  }
+
+  /** Does what decides whether a request is admitted; what it refuses is written down. */
+  #admit<T>(caller: string, decide: () => T): T {
+    try {
+      return decide();
+    } catch (error) {
+      if (error instanceof ServiceError && (error.code === "PERMISSION_DENIED" || error.code === "RATE_LIMITED")) {
+        const rule = error.details.rule ?? error.details.quota ?? error.code;
+        this.#audit({ event: "request_refused", caller, taskId: "", rule, target: error.message });
+      }
+      throw error;
+    }
+  }
+
+  #audit(event: AuditEvent): void {
+    audit(event, (name) => this.#options.observer.audited(name));
   }
 
   #refuseWhileDraining(): void {
@@ -352,10 +386,26 @@ export class Executor implements AsyncDisposable {
     if (report.status === ExecutionStatus.SUCCESS) totals.succeeded++;
     else totals.failed++;
     totals.durationMs += run.durationMs;
-    totals.peakMemoryBytes = Math.max(totals.peakMemoryBytes, run.memoryPeakBytes);
+    totals.peakMemoryBytes = Math.max(totals.peakMemoryBytes, run.usage?.memoryPeakBytes ?? 0);
     const label = this.#nodeTypes.has(kind) ? kind : "unknown";
     this.#options.observer.executionEnded(label, report.status, run.durationMs, run.queueMs, caller);
   }
+}
+
+/**
+ * What executions must have in common to have the same sandbox one after the other: the caller, the package, the rights.
+ * `null` where the policy has each in a sandbox of its own, for callers that nobody can tell apart, and for those that
+ * leave files behind.
+ */
+async function reuseKeyOf(
+  codePackage: Uint8Array,
+  of: { readonly caller: string; readonly grants: Grants; readonly policy: PolicyOptions },
+): Promise<string | null> {
+  const { caller, grants, policy } = of;
+  if (policy.reuse === "never" || caller === ANONYMOUS || grants.scratchBytes !== null) return null;
+  // The bytes came from the wire: never shared.
+  const digest = await crypto.subtle.digest("SHA-256", codePackage as Uint8Array<ArrayBuffer>);
+  return JSON.stringify([caller, new Uint8Array(digest).toHex(), grants.networkHosts]);
 }
 
 /** Starts a run; one that is not admitted gives its place in the quota back. */

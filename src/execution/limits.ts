@@ -4,7 +4,7 @@
  */
 
 import type { ExecutionOptions } from "../../protos/generated/types.ts";
-import type { ExecutionLimitOptions, PolicyOptions } from "../config/schema.ts";
+import type { ExecutionCeilingOptions, ExecutionLimitOptions, PolicyOptions } from "../config/schema.ts";
 import { ServiceError } from "../errors.ts";
 import { MEGABYTE } from "../units.ts";
 
@@ -15,6 +15,9 @@ export interface ExecutionLimits {
   readonly memoryBytes: number;
   /** CPU time per wall time, in percent of one core. */
   readonly cpuPercent: number;
+  /** CPU time altogether, in milliseconds. */
+  readonly cpuMs: number;
+  readonly threads: number;
   readonly outputBytes: number;
 }
 
@@ -27,31 +30,25 @@ export interface LimitSources {
 /**
  * Resolves what a request asks for. Zero or absent means the default.
  *
- * @throws {ServiceError} `INVALID_ARGUMENT` for a negative value, `PERMISSION_DENIED` above a ceiling or for a right
- * that the policy does not grant; the message names the rule
+ * @throws {ServiceError} `INVALID_ARGUMENT` for a negative value, `PERMISSION_DENIED` above a ceiling; the message names
+ * the rule
  */
 export function resolveLimits(
   options: ExecutionOptions | undefined,
-  { defaults, policy }: LimitSources,
+  { defaults, policy: { ceilings } }: LimitSources,
 ): ExecutionLimits {
-  const { ceilings } = policy;
-  if (options === undefined) {
-    return toLimits(defaults.timeoutSeconds, defaults.memoryMb, defaults.cpuPercent, defaults.outputMb);
-  }
-  refuseUngranted(options, policy);
-  return toLimits(
-    resolve("timeout_seconds", options.timeoutSeconds, defaults.timeoutSeconds, ceilings, "timeoutSeconds"),
-    resolve("memory_limit_mb", options.memoryLimitMb, defaults.memoryMb, ceilings, "memoryMb"),
-    resolve("cpu_limit_percent", options.cpuLimitPercent, defaults.cpuPercent, ceilings, "cpuPercent"),
-    resolve("max_output_size_mb", options.maxOutputSizeMb, defaults.outputMb, ceilings, "outputMb"),
-  );
-}
-
-function toLimits(timeoutSeconds: number, memoryMb: number, cpuPercent: number, outputMb: number): ExecutionLimits {
+  const limit = (field: string, asked: number | undefined, fallback: number, key: keyof ExecutionCeilingOptions) =>
+    resolve(field, asked ?? 0, fallback, ceilings, key);
+  const seconds = limit("timeout_seconds", options?.timeoutSeconds, defaults.timeoutSeconds, "timeoutSeconds");
+  const memoryMb = limit("memory_limit_mb", options?.memoryLimitMb, defaults.memoryMb, "memoryMb");
+  const cpuSeconds = limit("cpu_time_seconds", options?.cpuTimeSeconds, ceilings.cpuSeconds, "cpuSeconds");
+  const outputMb = limit("max_output_size_mb", options?.maxOutputSizeMb, defaults.outputMb, "outputMb");
   return {
-    timeoutMs: timeoutSeconds * 1_000,
+    timeoutMs: seconds * 1_000,
     memoryBytes: memoryMb * MEGABYTE,
-    cpuPercent,
+    cpuPercent: limit("cpu_limit_percent", options?.cpuLimitPercent, defaults.cpuPercent, "cpuPercent"),
+    cpuMs: cpuSeconds * 1_000,
+    threads: ceilings.threads,
     outputBytes: outputMb * MEGABYTE,
   };
 }
@@ -60,8 +57,8 @@ function resolve(
   field: string,
   asked: number,
   fallback: number,
-  ceilings: ExecutionLimitOptions,
-  key: keyof ExecutionLimitOptions,
+  ceilings: ExecutionCeilingOptions,
+  key: keyof ExecutionCeilingOptions,
 ): number {
   if (asked === 0) return fallback;
   if (asked < 0) {
@@ -76,29 +73,4 @@ function resolve(
     );
   }
   return asked;
-}
-
-/** Built-in nodes need no rights; a request that asks for one that the policy does not grant is refused all the same. */
-function refuseUngranted(options: ExecutionOptions, policy: PolicyOptions): void {
-  if (options.enableNetworking && !policy.network.allowed) refuse("enable_networking", "network.allowed");
-  if (options.enableFilesystem && !policy.filesystem.allowed) refuse("enable_filesystem", "filesystem.allowed");
-  for (const name of Object.keys(options.environment)) {
-    if (!isAllowedName(name, policy.environment.allowedNames)) {
-      refuse(`environment["${name}"]`, "environment.allowedNames");
-    }
-  }
-}
-
-function isAllowedName(name: string, allowed: readonly string[]): boolean {
-  return allowed.some((pattern) => pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern);
-}
-
-function refuse(field: string, rule: string): never {
-  throw new ServiceError(
-    "PERMISSION_DENIED",
-    `Cannot run task: options.${field} is not granted by the policy's ${rule}`,
-    {
-      details: { rule },
-    },
-  );
 }

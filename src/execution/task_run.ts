@@ -7,8 +7,11 @@ import { type ExecutionMetrics, ExecutionStatus, FailureReason } from "../../pro
 import type { ConsoleText, NodeTask, PackageTask, TaskLog, TaskOutcome } from "../../workers/protocol.ts";
 import { ServiceError } from "../errors.ts";
 import { taskLogger } from "../logging/mod.ts";
-import type { HostProcess, HostTask, StopReason, TaskEnd } from "../sandbox/host_process.ts";
+import type { Denial } from "../sandbox/denials.ts";
+import type { Excess, HostTask, StopReason, TaskEnd } from "../sandbox/task.ts";
+import type { TaskUsage } from "../sandbox/usage_meter.ts";
 import type { AdmissionQueue } from "./admission.ts";
+import type { AuditEvent } from "./audit.ts";
 import type { ExecutionLimits } from "./limits.ts";
 import { MEGABYTE } from "../units.ts";
 
@@ -47,6 +50,8 @@ export interface RunOptions {
   /** Gives it to a sandbox, or gives `undefined` when none is free. */
   readonly tryPlace: (task: HostTask) => (() => void) | undefined;
   readonly queue: AdmissionQueue;
+  /** Writes down what the task was denied or ended for. */
+  readonly audit: (event: Pick<AuditEvent, "event" | "rule" | "target">) => void;
 }
 
 /** Outcomes of the worker as statuses of the contract. */
@@ -63,6 +68,10 @@ const STOP_STATUS = {
   timeout: ExecutionStatus.TIMEOUT,
   cancelled: ExecutionStatus.CANCELLED,
   memory: ExecutionStatus.RESOURCE_LIMIT,
+  cpu: ExecutionStatus.RESOURCE_LIMIT,
+  threads: ExecutionStatus.RESOURCE_LIMIT,
+  scratch: ExecutionStatus.RESOURCE_LIMIT,
+  denials: ExecutionStatus.SECURITY_VIOLATION,
 } as const satisfies Record<StopReason, ExecutionStatus>;
 
 const OUTCOME_REASON = {
@@ -78,6 +87,10 @@ const STOP_REASON = {
   timeout: FailureReason.TIME_LIMIT,
   cancelled: FailureReason.CANCELLED,
   memory: FailureReason.MEMORY_LIMIT,
+  cpu: FailureReason.CPU_LIMIT,
+  threads: FailureReason.THREAD_LIMIT,
+  scratch: FailureReason.SCRATCH_LIMIT,
+  denials: FailureReason.SECURITY_VIOLATION,
 } as const satisfies Record<StopReason, FailureReason>;
 
 /** Where an execution is. */
@@ -95,7 +108,6 @@ interface RunEnd {
   readonly errorMessage?: string;
   readonly errorTraceback?: string;
   readonly exitCode?: number;
-  readonly cpuMs?: number;
 }
 
 /** One execution, over as many hosts as it takes. */
@@ -113,9 +125,8 @@ export class TaskRun {
   #stderr = "";
   durationMs = 0;
   queueMs = 0;
-  memoryPeakBytes = 0;
-  /** `undefined` where it was not measured: the task was cancelled, or its host died. */
-  cpuMs: number | undefined;
+  /** What it used on the host that it ended on; `undefined` where it did not get to run, or was cancelled. */
+  usage: TaskUsage | undefined;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -169,8 +180,8 @@ export class TaskRun {
     const { message, limits, tryPlace } = this.#options;
     const abandon = tryPlace({
       message,
-      timeoutMs: limits.timeoutMs,
-      onEnd: (end, host) => this.#onEnd(end, host),
+      limits,
+      onEnd: (end, sandboxId) => this.#onEnd(end, sandboxId),
       onLog: (log) => this.#log(log),
       onConsole: (text) => this.#collect(text),
     });
@@ -179,62 +190,64 @@ export class TaskRun {
     return true;
   }
 
-  #onEnd(end: TaskEnd, host: HostProcess): void {
+  #onEnd(end: TaskEnd, sandboxId: string): void {
+    if (end.kind !== "returned") this.#auditDenials(end.denials);
     if (this.#state.kind === "ended") return;
-    this.#sandboxId = host.id;
+    this.#sandboxId = sandboxId;
     switch (end.kind) {
       case "result": {
         const { outcome, output, message, traceback } = end.result;
-        this.durationMs = end.runMs;
-        this.memoryPeakBytes = end.memoryPeakBytes;
+        this.#use(end.usage);
+        if (outcome === "SECURITY_VIOLATION") {
+          this.#options.audit({ event: "code_refused", rule: "security violation", target: message });
+        }
         return this.#end({
           status: OUTCOME_STATUS[outcome],
           failureReason: OUTCOME_REASON[outcome],
           output,
           errorMessage: message,
           errorTraceback: traceback,
-          cpuMs: end.cpuMs,
           exitCode: outcome === "OK" ? 0 : 1,
         });
       }
-      case "stopped":
-        this.durationMs = end.wallMs;
-        this.memoryPeakBytes = end.memoryPeakBytes;
+      case "stopped": {
+        this.#use(end.usage);
+        const errorMessage = stopMessage(this.#options.subject, end.reason, end.excess);
+        if (end.reason !== "cancelled") {
+          this.#options.audit({ event: "task_killed", rule: end.reason, target: errorMessage });
+        }
         return this.#end({
           status: STOP_STATUS[end.reason],
           failureReason: STOP_REASON[end.reason],
-          errorMessage: this.#stopMessage(end.reason),
-          cpuMs: end.cpuMs,
+          errorMessage,
           exitCode: 137,
         });
+      }
       case "returned":
         return this.#placeAgain();
       case "lost":
-        return this.#onLost(end, host);
+        return this.#onLost(end, sandboxId);
     }
   }
 
-  #stopMessage(reason: StopReason): string {
-    switch (reason) {
-      case "timeout":
-        return `${this.#options.subject} timed out: it ran ${seconds(this.durationMs)} s, the limit is ${
-          seconds(this.#options.limits.timeoutMs)
-        } s (options.timeout_seconds)`;
-      case "memory":
-        return `${this.#options.subject} stopped: it used ${
-          megabytes(this.memoryPeakBytes)
-        } MB of memory, the limit is ${megabytes(this.#options.limits.memoryBytes)} MB (options.memory_limit_mb)`;
-      case "cancelled":
-        return `${this.#options.subject} cancelled: the caller went away`;
+  #use(usage: TaskUsage): void {
+    this.usage = usage;
+    this.durationMs = usage.wallMs;
+  }
+
+  #auditDenials(denials: readonly Denial[]): void {
+    for (const { permission, target, count } of denials) {
+      const times = count === 1 ? "" : ` (${count} times)`;
+      this.#options.audit({ event: "access_denied", rule: `permission ${permission}`, target: `${target}${times}` });
     }
   }
 
   /** A task that its host had not begun goes elsewhere; one that ran does so only where it may be started again. */
-  #onLost({ started, exit }: Extract<TaskEnd, { kind: "lost" }>, host: HostProcess): void {
+  #onLost({ started, exit, usage }: Extract<TaskEnd, { kind: "lost" }>, sandboxId: string): void {
     this.#losses++;
     if (started) this.#startedLosses++;
     // What a task used before its host died under it is used, too.
-    if (this.#state.kind === "placed") this.durationMs = performance.now() - this.#state.since;
+    if (usage !== undefined) this.#use(usage);
     if (started && exit.reason === "out_of_memory") {
       return this.#end({
         status: ExecutionStatus.RESOURCE_LIMIT,
@@ -250,7 +263,7 @@ export class TaskRun {
         status: ExecutionStatus.ERROR,
         failureReason: FailureReason.CRASH,
         errorMessage:
-          `${this.#options.subject} failed: its sandbox host "${host.id}" ended with exit code ${exit.exitCode}`,
+          `${this.#options.subject} failed: its sandbox host "${sandboxId}" ended with exit code ${exit.exitCode}`,
         exitCode: exit.exitCode,
       });
     }
@@ -284,7 +297,6 @@ export class TaskRun {
   #end(end: RunEnd): void {
     if (this.#state.kind === "ended") return;
     this.#leave();
-    this.cpuMs = end.cpuMs;
     const totalMs = performance.now() - this.#admittedAt;
     this.queueMs = Math.max(0, totalMs - this.durationMs);
     const output = end.output ?? new Uint8Array();
@@ -302,9 +314,9 @@ export class TaskRun {
         startTimestamp: this.#startTimestamp,
         endTimestamp: this.#startTimestamp + Math.round(totalMs),
         durationMs,
-        cpuTimeMs: Math.round(end.cpuMs ?? 0),
-        memoryPeakMb: megabytes(this.memoryPeakBytes),
-        memoryAverageMb: megabytes(this.memoryPeakBytes),
+        cpuTimeMs: Math.round(this.usage?.cpuMs ?? 0),
+        memoryPeakMb: megabytes(this.usage?.memoryPeakBytes ?? 0),
+        memoryAverageMb: megabytes(this.usage?.memoryAverageBytes ?? 0),
         inputSizeBytes: this.#options.message.input.length,
         outputSizeBytes: output.length,
         exitCode: end.exitCode ?? 0,
@@ -330,6 +342,36 @@ export class TaskRun {
     const logger = taskLogger(this.#options.taskId, this.#options.logFields);
     if (level === "warning") logger.warn("{message}", { message });
     else logger.info("{message}", { message });
+  }
+}
+
+/** Which limit ended a task, its value, and what was used. */
+function stopMessage(subject: string, reason: StopReason, { limit, used }: Excess): string {
+  switch (reason) {
+    case "timeout":
+      return `${subject} timed out: it ran ${seconds(used)} s, the limit is ${
+        seconds(limit)
+      } s (options.timeout_seconds)`;
+    case "cpu":
+      return `${subject} stopped: it used ${seconds(used)} s of CPU time, the limit is ${
+        seconds(limit)
+      } s (options.cpu_time_seconds)`;
+    case "memory":
+      return `${subject} stopped: it used ${megabytes(used)} MB of memory, the limit is ${
+        megabytes(limit)
+      } MB (options.memory_limit_mb)`;
+    case "threads":
+      return `${subject} stopped: it had ${used} threads, the limit is ${limit} (the policy's ceilings.threads)`;
+    case "scratch": {
+      const amount = Number.isFinite(used) ? `${megabytes(used)} MB` : "too many files";
+      return `${subject} stopped: it wrote ${amount} to its scratch folder, the limit is ${
+        megabytes(limit)
+      } MB (the policy's filesystem.scratchMb)`;
+    }
+    case "denials":
+      return `${subject} stopped: it did not cease to ask for what it may not have`;
+    case "cancelled":
+      return `${subject} cancelled: the caller went away`;
   }
 }
 

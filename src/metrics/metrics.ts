@@ -57,6 +57,7 @@ export class Metrics {
     "status",
   ]);
   readonly #restarts = this.#counter("rexec_host_restarts_total", "Sandbox hosts that were replaced", ["reason"]);
+  readonly #audited = this.#counter("rexec_audit_events_total", "Refusals, denials and kills", ["event"]);
   readonly #bytesIn = this.#counter("rexec_bytes_in_total", "Payload bytes received", []);
   readonly #bytesOut = this.#counter("rexec_bytes_out_total", "Payload bytes sent", []);
   readonly #durations = new Histogram({
@@ -124,6 +125,11 @@ export class Metrics {
   /** A sandbox host was replaced. */
   hostRestarted(reason: HostRestartReason): void {
     this.#restarts.inc({ reason });
+  }
+
+  /** Something was refused, denied or ended by force. The events are the audit's own, so they are few. */
+  audited(event: string): void {
+    this.#audited.inc({ event });
   }
 
   /** Payload bytes came in. */

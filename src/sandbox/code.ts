@@ -3,9 +3,10 @@
  * @module
  */
 
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { ASSET_NAMES } from "../../workers/protocol.ts";
 import { ServiceError } from "../errors.ts";
+import type { HostPaths } from "./host_paths.ts";
 import type { JailedCommand } from "./jails/mod.ts";
 
 /** The argument that makes the compiled program start in the role of a sandbox host. */
@@ -13,21 +14,34 @@ export const HOST_ROLE = "sandbox-host";
 
 const DIRECTORY = new URL("../../dist/sandbox/", import.meta.url);
 
-/** URLs of the modules that a host starts. */
-export const SANDBOX_CODE = {
-  host: new URL("host.js", DIRECTORY),
-  worker: new URL("worker.js", DIRECTORY),
-  taskWorker: new URL("task_worker.js", DIRECTORY),
-  probeWorker: new URL("probe_worker.js", DIRECTORY),
-  config: new URL("deno.json", DIRECTORY),
+/** Names of the modules that a host starts, and of its configuration. */
+const FILES = {
+  host: "host.js",
+  worker: "worker.js",
+  taskWorker: "task_worker.js",
+  probeWorker: "probe_worker.js",
+  config: "deno.json",
 } as const;
+
+/** Where the modules of a host lie, as URLs. @param bundle their folder, `null` for a compiled program */
+export function sandboxCode(bundle: string | null): Readonly<Record<keyof typeof FILES, string>> {
+  const directory = bundle === null ? DIRECTORY : pathToFileURL(`${bundle}/`);
+  const url = (name: string) => new URL(name, directory).href;
+  return {
+    host: url(FILES.host),
+    worker: url(FILES.worker),
+    taskWorker: url(FILES.taskWorker),
+    probeWorker: url(FILES.probeWorker),
+    config: url(FILES.config),
+  };
+}
 
 /** Files that a host hands to its worker on request. */
 const ASSETS = ASSET_NAMES.map((name) => new URL(`assets/${name}`, DIRECTORY));
 
-/** The one folder that a host may read. */
-export function sandboxDirectory(): string {
-  return fileURLToPath(DIRECTORY);
+/** The one folder that every host may read; `null` for a compiled program, which carries its code inside itself. */
+export function sandboxDirectory(): string | null {
+  return Deno.build.standalone ? null : fileURLToPath(DIRECTORY).replace(/\/$/, "");
 }
 
 /**
@@ -35,7 +49,7 @@ export function sandboxDirectory(): string {
  * @throws {ServiceError} `CONFIG_INVALID` when it has not
  */
 export async function requireSandboxCode(): Promise<void> {
-  for (const url of [...Object.values(SANDBOX_CODE), ...ASSETS]) {
+  for (const url of [...Object.values(FILES).map((name) => new URL(name, DIRECTORY)), ...ASSETS]) {
     try {
       await Deno.stat(url);
     } catch (cause) {
@@ -48,13 +62,10 @@ export async function requireSandboxCode(): Promise<void> {
   }
 }
 
-/** What a host may do to reach the server and nothing else. */
+/** What a host is started with. */
 export interface HostCommandOptions {
-  readonly socketPath: string;
-  /** Folder that the host may write user code to, for its worker to read; `null` for none. */
-  readonly codeDirectory: string | null;
-  /** Deno's cache folder for this host: hosts share nothing with the user's own. */
-  readonly denoDirectory: string;
+  /** As the host sees them. */
+  readonly paths: HostPaths;
   /** Old-space size of each V8 heap, in megabytes. */
   readonly heapMb: number;
 }
@@ -65,14 +76,21 @@ export interface HostCommandOptions {
  * From sources, rights come from flags: read the bundle, connect to the one socket. A compiled program carries its flags
  * inside; there the host gives up its rights itself before it starts a worker.
  */
-export function hostCommand({ socketPath, codeDirectory, denoDirectory, heapMb }: HostCommandOptions): JailedCommand {
-  const env = { DENO_DIR: denoDirectory, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" };
-  const writable = codeDirectory === null ? [socketPath] : [socketPath, codeDirectory];
+export function hostCommand({ paths, heapMb }: HostCommandOptions): JailedCommand {
+  const { bundle, socket, cache, code, scratch, audit } = paths;
+  const env = {
+    DENO_DIR: cache,
+    DENO_NO_UPDATE_CHECK: "1",
+    NO_COLOR: "1",
+    ...(audit === null ? {} : { DENO_AUDIT_PERMISSIONS: audit }),
+  };
+  const writable = [socket, code, scratch].filter((path) => path !== null);
   const v8Flags = `--disallow-code-generation-from-strings,--max-old-space-size=${heapMb}`;
   // Compiled in, these flags would hold for the server too, which needs code generation.
-  if (Deno.build.standalone) {
+  if (bundle === null) {
     return { program: Deno.execPath(), args: [HOST_ROLE], env: { ...env, DENO_V8_FLAGS: v8Flags } };
   }
+  const modules = sandboxCode(bundle);
   return {
     program: Deno.execPath(),
     args: [
@@ -84,10 +102,10 @@ export function hostCommand({ socketPath, codeDirectory, denoDirectory, heapMb }
       "--no-lock",
       "--no-check",
       "--quiet",
-      `--config=${fileURLToPath(SANDBOX_CODE.config)}`,
-      `--allow-read=${[fileURLToPath(DIRECTORY), ...writable].join(",")}`,
+      `--config=${fileURLToPath(modules.config)}`,
+      `--allow-read=${[bundle, ...writable].join(",")}`,
       `--allow-write=${writable.join(",")}`,
-      `--allow-net=unix:${socketPath}`,
+      `--allow-net=${networkOf(paths)}`,
       "--deny-env",
       "--deny-sys",
       "--deny-run",
@@ -95,8 +113,12 @@ export function hostCommand({ socketPath, codeDirectory, denoDirectory, heapMb }
       "--deny-import",
       "--unstable-worker-options",
       `--v8-flags=${v8Flags}`,
-      fileURLToPath(SANDBOX_CODE.host),
+      modules.host,
     ],
     env,
   };
+}
+
+function networkOf({ socket }: HostPaths): string {
+  return `unix:${socket}`;
 }

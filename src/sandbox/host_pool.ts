@@ -6,7 +6,9 @@
 import { messageOf, ServiceError } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
 import { HostWatch } from "./host_watch.ts";
-import { type HostExit, type HostOptions, HostProcess, type HostTask, type NodeDescription } from "./host_process.ts";
+import { HostProcess, type NodeDescription } from "./host_process.ts";
+import type { HostOptions } from "./launch.ts";
+import type { HostExit, HostTask } from "./task.ts";
 
 const logger = serviceLogger("sandbox");
 
@@ -118,19 +120,19 @@ export class HostPool implements AsyncDisposable {
     this.#backlogMs.set(host, (this.#backlogMs.get(host) ?? 0) + estimateMs);
     const abandon = host.run({
       message: task.message,
-      timeoutMs: task.timeoutMs,
+      limits: task.limits,
       onLog: task.onLog,
-      onEnd: (end, from) => {
+      onEnd: (end, sandboxId) => {
         this.#backlogMs.set(
-          from,
-          from.taskCount === 0 ? 0 : Math.max(0, (this.#backlogMs.get(from) ?? 0) - estimateMs),
+          host,
+          host.taskCount === 0 ? 0 : Math.max(0, (this.#backlogMs.get(host) ?? 0) - estimateMs),
         );
         // A failure ends early, and a kind that does not exist must not take the place of one that does.
-        if (end.kind === "result" && end.result.outcome === "OK") this.#learn(kind, end.runMs);
-        task.onEnd(end, from);
-        this.#recycleIfGrown(from);
+        if (end.kind === "result" && end.result.outcome === "OK") this.#learn(kind, end.usage.wallMs);
+        task.onEnd(end, sandboxId);
+        this.#recycleIfGrown(host);
         // What was returned frees nothing: its host is as busy as before.
-        if (end.kind !== "returned" && from.isServing) this.#options.onCapacity();
+        if (end.kind !== "returned" && host.isServing) this.#options.onCapacity();
       },
     }, now);
     this.#watch.wake();

@@ -21,11 +21,49 @@ const TICKS_PER_SECOND = 100;
 
 /** CPU time of a process so far in milliseconds, `undefined` when it is gone or the system has no `/proc`. */
 export function tryCpuMs(pid: number): number | undefined {
+  const fields = tryStat(pid);
+  return fields && cpuMsOf(fields);
+}
+
+/** Fields of `/proc/<pid>/stat` from the third, the state, on. */
+function tryStat(pid: number): readonly string[] | undefined {
   try {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    // The name in parentheses may hold spaces; utime and stime are fields 14 and 15, counted from the pid.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * 1_000 / TICKS_PER_SECOND;
+    // The name in parentheses may hold spaces.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return undefined;
+  }
+}
+
+/** utime and stime are fields 14 and 15, counted from the pid. */
+function cpuMsOf(fields: readonly string[]): number {
+  return (Number(fields[11]) + Number(fields[12])) * 1_000 / TICKS_PER_SECOND;
+}
+
+/** What a process uses. */
+export interface ProcessUsage {
+  /** CPU time so far, in milliseconds. */
+  readonly cpuMs: number;
+  /** Resident memory, in bytes. */
+  readonly residentBytes: number;
+  readonly threads: number;
+}
+
+/** What a process uses now, in one read of `/proc/<pid>/stat`; `undefined` as for {@linkcode tryCpuMs}. */
+export function tryUsage(pid: number): ProcessUsage | undefined {
+  const fields = tryStat(pid);
+  return fields && {
+    cpuMs: cpuMsOf(fields),
+    threads: Number(fields[17]),
+    residentBytes: Number(fields[21]) * PAGE_BYTES,
+  };
+}
+
+/** File descriptors that a process holds, `undefined` where that cannot be read. */
+export function tryOpenFiles(pid: number): number | undefined {
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
   } catch {
     return undefined;
   }

@@ -1,13 +1,17 @@
 /**
- * Sandbox hosts for user code: each runs one task and is then destroyed. Some are started ahead of need, so that a task
- * finds one ready.
+ * Sandbox hosts for user code: each runs one task and is then destroyed, or, where the policy says so, kept for the same
+ * caller and code. Some are started ahead of need, so that a task finds one ready.
  * @module
  */
 
 import { messageOf, ServiceError } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
-import { type HostExit, type HostOptions, HostProcess, type HostTask } from "./host_process.ts";
+import { type Grants, grantsNothing, NO_GRANTS } from "./grants.ts";
+import { HostProcess } from "./host_process.ts";
 import { HostWatch } from "./host_watch.ts";
+import { KeptHosts } from "./kept_hosts.ts";
+import type { HostOptions } from "./launch.ts";
+import type { HostExit, HostTask, TaskEnd } from "./task.ts";
 
 const logger = serviceLogger("sandbox");
 
@@ -15,11 +19,13 @@ const FIRST_RESTART_DELAY_MS = 50;
 const MAX_RESTART_DELAY_MS = 5_000;
 
 /** What a pool needs. */
-export interface TaskHostPoolOptions extends Omit<HostOptions, "id" | "role"> {
+export interface TaskHostPoolOptions extends Omit<HostOptions, "id" | "role" | "grants"> {
   /** Hosts alive at once, ready ones included. */
   readonly maxHosts: number;
   /** Hosts that wait for a task. */
   readonly readyHosts: number;
+  /** How long a host may be kept for its caller without a task, in milliseconds. */
+  readonly keptIdleMs: number;
   /** Tasks that wait for a host. */
   readonly queueLength: () => number;
   /** Called when a host has become ready. */
@@ -28,21 +34,32 @@ export interface TaskHostPoolOptions extends Omit<HostOptions, "id" | "role"> {
   readonly onHostExit: (exit: HostExit) => void;
 }
 
+/** Which host a task may have. */
+export interface TaskHostNeed {
+  readonly grants: Grants;
+  /** What tasks that may share a host one after the other have in common; `null` for a host of its own. */
+  readonly reuseKey: string | null;
+}
+
 /** A running pool. Owned by whoever started it. */
 export class TaskHostPool implements AsyncDisposable {
   readonly #options: TaskHostPoolOptions;
   readonly #ready: HostProcess[] = [];
   readonly #running = new Set<HostProcess>();
+  readonly #kept: KeptHosts;
   readonly #ending = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
   readonly #watch = new HostWatch(() => this.#running);
+  /** Hosts without grants that are being started, and hosts with those of one task. */
   #starting = 0;
+  #startingGranted = 0;
   #nextHost = 1;
   #failures = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(options: TaskHostPoolOptions) {
     this.#options = options;
+    this.#kept = new KeptHosts({ idleMs: options.keptIdleMs, renewTimeoutMs: options.startTimeoutMs });
   }
 
   /**
@@ -54,7 +71,7 @@ export class TaskHostPool implements AsyncDisposable {
     try {
       // One at least: it shows that such hosts start here, and proves that they keep their task in.
       const count = Math.max(1, Math.min(options.readyHosts, options.maxHosts));
-      await Promise.all(Array.from({ length: count }, () => pool.#startHost()));
+      await Promise.all(Array.from({ length: count }, () => pool.#startReady()));
     } catch (error) {
       await pool[Symbol.asyncDispose]();
       throw error;
@@ -64,38 +81,33 @@ export class TaskHostPool implements AsyncDisposable {
 
   /** All hosts. */
   get hosts(): readonly HostProcess[] {
-    return [...this.#running, ...this.#ready];
+    return [...this.#running, ...this.#ready, ...this.#kept.hosts];
   }
 
   /** Hosts that run a task, that wait for one, and that are being started. */
   get load(): { readonly busy: number; readonly available: number; readonly starting: number } {
-    return { busy: this.#running.size, available: this.#ready.length, starting: this.#starting };
+    return {
+      busy: this.#running.size,
+      available: this.#ready.length + this.#kept.size,
+      starting: this.#starting + this.#startingGranted,
+    };
   }
 
   /**
-   * Gives the task a host of its own.
+   * Gives the task a host of its own, or one that was kept for its like.
    *
-   * @returns a function that gives the task up, or `undefined` when no host is ready; one is then started if there may
-   * be another, and `onCapacity` tells when it is
+   * @returns a function that gives the task up, or `undefined` when there is no host for it now; one is then started if
+   * there may be another, and `onCapacity` tells when it is
    */
-  tryRun(task: HostTask): (() => void) | undefined {
-    let host = this.#ready.shift();
-    while (host !== undefined && !host.isServing) host = this.#ready.shift();
+  tryRun(task: HostTask, need: TaskHostNeed): (() => void) | undefined {
+    const kept = need.reuseKey === null ? undefined : this.#kept.take(need.reuseKey);
+    if (kept === undefined && !grantsNothing(need.grants)) return this.#runGranted(task, need);
+    const host = kept ?? this.#takeReady();
     if (host === undefined) {
       this.#fill(1);
       return undefined;
     }
-    const owner = host;
-    this.#running.add(owner);
-    const abandon = owner.run({
-      ...task,
-      onEnd: (end, from) => {
-        // Whatever it has left behind goes with it.
-        from.kill("retired");
-        task.onEnd(end, from);
-      },
-    }, performance.now());
-    this.#watch.wake();
+    const abandon = this.#runOn(host, task, need);
     this.#fill();
     return abandon;
   }
@@ -106,7 +118,71 @@ export class TaskHostPool implements AsyncDisposable {
     clearTimeout(this.#retry);
     this.#watch[Symbol.dispose]();
     for (const host of this.hosts) host.kill("retired");
+    await this.#kept[Symbol.asyncDispose]();
     while (this.#ending.size > 0) await Promise.allSettled(this.#ending);
+  }
+
+  get #alive(): number {
+    return this.#ready.length + this.#running.size + this.#kept.size + this.#starting + this.#startingGranted;
+  }
+
+  #takeReady(): HostProcess | undefined {
+    let host = this.#ready.shift();
+    while (host !== undefined && !host.isServing) host = this.#ready.shift();
+    return host;
+  }
+
+  /** Whether there may be another host; one that only waits is ended for it. */
+  #makeRoom({ ready }: { readonly ready: boolean }): boolean {
+    const { maxHosts } = this.#options;
+    if (this.#alive < maxHosts) return true;
+    const idle = this.#kept.takeOldest() ?? (ready ? this.#takeReady() : undefined);
+    idle?.kill("retired");
+    return idle !== undefined;
+  }
+
+  #runOn(host: HostProcess, task: HostTask, { reuseKey }: TaskHostNeed): () => void {
+    this.#running.add(host);
+    const abandon = host.run({
+      ...task,
+      onEnd: (end, sandboxId) => {
+        if (reuseKey !== null && mayBeKept(end) && host.isServing && !this.#closing.signal.aborted) {
+          this.#running.delete(host);
+          this.#kept.keep(reuseKey, host);
+        } else {
+          // Whatever it has left behind goes with it.
+          host.kill("retired");
+        }
+        task.onEnd(end, sandboxId);
+      },
+    }, performance.now());
+    this.#watch.wake();
+    return abandon;
+  }
+
+  /** Rights are given at the start, so that a task that has some gets a host that is started for it. */
+  #runGranted(task: HostTask, need: TaskHostNeed): (() => void) | undefined {
+    if (this.#closing.signal.aborted || !this.#makeRoom({ ready: true })) return undefined;
+    const given = new AbortController();
+    let abandon = () => given.abort(new ServiceError("CANCELLED", "Cannot start sandbox host: its task was given up"));
+    const run = async () => {
+      this.#startingGranted++;
+      let host: HostProcess;
+      try {
+        host = await this.#startHost(need.grants, AbortSignal.any([this.#closing.signal, given.signal]));
+      } catch (error) {
+        if (given.signal.aborted) return;
+        logger.error("Cannot start sandbox host: {error}", { error: messageOf(error) });
+        const exit = { reason: "crashed", exitCode: -1, stderr: "" } as const;
+        return task.onEnd({ kind: "lost", started: false, exit, usage: undefined, denials: [] }, "");
+      } finally {
+        this.#startingGranted--;
+      }
+      if (given.signal.aborted || this.#closing.signal.aborted) return host.kill("retired");
+      abandon = this.#runOn(host, task, need);
+    };
+    this.#track(run());
+    return () => abandon();
   }
 
   /**
@@ -116,35 +192,45 @@ export class TaskHostPool implements AsyncDisposable {
   #fill(asking = 0): void {
     if (this.#closing.signal.aborted || this.#retry !== undefined) return;
     const { maxHosts, readyHosts, queueLength } = this.#options;
-    const alive = () => this.#ready.length + this.#running.size + this.#starting;
-    const wanted = Math.max(readyHosts, queueLength() + asking);
-    while (alive() < maxHosts && this.#ready.length + this.#starting < wanted) {
-      const start = this.#startHost().catch((error) => this.#onFailedStart(error)).finally(() =>
-        this.#ending.delete(start)
-      );
-      this.#ending.add(start);
+    const needed = queueLength() + asking;
+    const wanted = Math.max(readyHosts, needed);
+    const coming = () => this.#ready.length + this.#starting;
+    // Kept hosts give way to tasks that wait, not to hosts that would.
+    while (coming() < wanted && (this.#alive < maxHosts || coming() < needed && this.#makeRoom({ ready: false }))) {
+      this.#track(this.#startReady().catch((error) => this.#onFailedStart(error)));
     }
   }
 
-  async #startHost(): Promise<void> {
+  async #startReady(): Promise<void> {
     this.#starting++;
     let host: HostProcess;
     try {
-      const id = `task-${this.#nextHost++}`;
-      host = await HostProcess.start({ ...this.#options, role: "task", id }, { signal: this.#closing.signal });
+      host = await this.#startHost(NO_GRANTS, this.#closing.signal);
     } finally {
       this.#starting--;
     }
-    const exited = host.exited.then((exit) => this.#onExit(host, exit)).finally(() => this.#ending.delete(exited));
-    this.#ending.add(exited);
     if (this.#closing.signal.aborted) return host.kill("retired");
     this.#failures = 0;
     this.#ready.push(host);
     this.#options.onCapacity();
   }
 
+  async #startHost(grants: Grants, signal: AbortSignal): Promise<HostProcess> {
+    const id = `task-${this.#nextHost++}`;
+    const host = await HostProcess.start({ ...this.#options, role: "task", grants, id }, { signal });
+    this.#track(host.exited.then((exit) => this.#onExit(host, exit)));
+    return host;
+  }
+
+  /** Remembers work until it has ended, so that closing can wait for it. */
+  #track(work: Promise<void>): void {
+    const tracked = work.finally(() => this.#ending.delete(tracked));
+    this.#ending.add(tracked);
+  }
+
   #onExit(host: HostProcess, exit: HostExit): void {
     this.#running.delete(host);
+    this.#kept.forget(host);
     const index = this.#ready.indexOf(host);
     if (index >= 0) this.#ready.splice(index, 1);
     this.#options.onHostExit(exit);
@@ -169,4 +255,10 @@ export class TaskHostPool implements AsyncDisposable {
       this.#fill();
     }, delayMs);
   }
+}
+
+/** A task that ended in order, and never was seen to try what it may not, leaves a host that another may have. */
+function mayBeKept(end: TaskEnd): boolean {
+  if (end.kind !== "result" || end.denials.length > 0) return false;
+  return end.result.outcome === "OK" || end.result.outcome === "TASK_FAILED";
 }

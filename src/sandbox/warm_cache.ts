@@ -8,18 +8,20 @@
  * @module
  */
 
-import { type HostOptions, HostProcess, type HostRole } from "./host_process.ts";
-import { processJail } from "./jails/process.ts";
+import { NO_GRANTS } from "./grants.ts";
+import { HostProcess } from "./host_process.ts";
+import type { HostOptions, HostRole } from "./launch.ts";
 
 /**
- * Fills a cache by starting a host and ending it once it is ready.
+ * Fills a cache by starting a host and ending it once it is ready, in the jail of those that will start from it: Deno
+ * knows compiled code by its path.
  *
  * @returns the folder that others start from; `null` for a compiled program, which carries its own
  * @throws {ServiceError} `SANDBOX_LOST` when the host cannot start
  */
 export async function fillCache(
   role: HostRole,
-  options: Omit<HostOptions, "id" | "role" | "jail" | "cache">,
+  options: Omit<HostOptions, "id" | "role" | "cache" | "grants">,
 ): Promise<string | null> {
   if (Deno.build.standalone) return null;
   const directory = `${options.runtimeDirectory}/${role}.warm-cache`;
@@ -27,8 +29,8 @@ export async function fillCache(
     ...options,
     id: `warm-${role}`,
     role,
-    jail: processJail,
     cache: { kind: "fill", directory },
+    grants: NO_GRANTS,
   }, { signal: AbortSignal.timeout(options.startTimeoutMs) });
   return directory;
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { HostTask, TaskEnd } from "../../src/sandbox/host_process.ts";
+import type { HostTask, TaskEnd } from "../../src/sandbox/task.ts";
 import type { Jail } from "../../src/sandbox/jails/mod.ts";
 import { probeSandbox } from "../../src/sandbox/probe.ts";
 import { RuntimeDirectory, startHost } from "../support/hosts.ts";
@@ -8,6 +8,7 @@ import { RuntimeDirectory, startHost } from "../support/hosts.ts";
 const allRights: Jail = {
   type: "none",
   description: "no jail and all rights",
+  inside: (paths) => paths,
   enclose: ({ command }) => ({
     ...command,
     args: ["run", "-A", ...command.args.slice(1).filter((arg) => !/^--(allow|deny)-|^--no-prompt/.test(arg))],
@@ -34,11 +35,12 @@ Deno.test("a host of user code that was started with all rights gives them up, a
         maxUnpackedBytes: 2 ** 20,
         maxFiles: 10,
         blockedImports: [],
+        environment: {},
       },
       input: new TextEncoder().encode("20"),
       codePackage: new TextEncoder().encode("export default (x: number): number => x + 1;"),
     },
-    timeoutMs: 60_000,
+    limits: { timeoutMs: 60_000, cpuMs: 60_000, cpuPercent: 100, memoryBytes: 2 ** 28, threads: 64 },
     onEnd: resolve,
     onLog() {},
   };

@@ -13,6 +13,8 @@ const OPTIONS = {
   workingDirectory: "",
   environment: {},
   maxOutputSizeMb: 0,
+  cpuTimeSeconds: 0,
+  networkHosts: [],
 };
 
 interface Run {

@@ -12,6 +12,7 @@ export function fakeJail(behaviour: string | (() => string)): Jail {
   return {
     type: "process",
     description: `a host of a test`,
+    inside: (paths) => paths,
     enclose: ({ command }) => ({
       program: Deno.execPath(),
       args: [

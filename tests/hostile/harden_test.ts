@@ -10,32 +10,17 @@ import type { Findings } from "./attack_worker.ts";
 /** Starts a real host, whose worker is the attacker, and gives what that found. */
 async function attack(): Promise<Findings> {
   await using directory = new RuntimeDirectory();
-  const code = `${directory.path}/code/`;
+  const code = `${directory.path}/code`;
   await Deno.mkdir(code);
-  for (const { name, isFile } of Deno.readDirSync(sandboxDirectory())) {
-    if (isFile) await Deno.copyFile(sandboxDirectory() + name, code + name);
+  const bundled = sandboxDirectory()!;
+  for (const { name, isFile } of Deno.readDirSync(bundled)) {
+    if (isFile) await Deno.copyFile(`${bundled}/${name}`, `${code}/${name}`);
   }
-  await bundle(fileURLToPath(new URL("attack_worker.ts", import.meta.url)), `${code}worker.js`);
-  await using host = await startHost(directory, { jail: elsewhere(code) });
+  await bundle(fileURLToPath(new URL("attack_worker.ts", import.meta.url)), `${code}/worker.js`);
+  // The process jail around a host whose code lies in another folder; all else is as ever.
+  const jail: Jail = { ...processJail, inside: (paths) => ({ ...paths, bundle: code }) };
+  await using host = await startHost(directory, { jail });
   return JSON.parse(host.nodes[0]!.description);
-}
-
-/** The process jail around a host whose code lies in another folder; all else is as ever. */
-function elsewhere(code: string): Jail {
-  return {
-    ...processJail,
-    enclose(spec) {
-      const args = spec.command.args.map((arg) => arg.replace(sandboxDirectory(), code));
-      const inner = processJail.enclose({ ...spec, command: { ...spec.command, args }, readablePaths: [code] });
-      // What the server writes to the host names the worker.
-      const script = 'from=$1 to=$2; shift 2; exec "$@" < <(/bin/sed "s|$from|$to|g")';
-      return {
-        program: "/bin/bash",
-        args: ["-c", script, "bash", sandboxDirectory(), code, inner.program, ...inner.args],
-        env: inner.env,
-      };
-    },
-  };
 }
 
 /** Bundles as scripts/bundle.ts does. */

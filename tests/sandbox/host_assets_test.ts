@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
-import { SANDBOX_CODE, sandboxDirectory } from "../../src/sandbox/code.ts";
+import { sandboxDirectory } from "../../src/sandbox/code.ts";
 import type { HostProcess } from "../../src/sandbox/host_process.ts";
 import type { Jail } from "../../src/sandbox/jails/mod.ts";
 import { hostOptions, RuntimeDirectory, startHost, TestTask } from "../support/hosts.ts";
@@ -52,20 +51,12 @@ async function run(host: HostProcess, { nodeType, config, input }: typeof TASKS[
 
 /** Runs the real host from a copy of its code that has no assets. */
 function jailWithoutAssets(directory: RuntimeDirectory): Jail {
-  const copy = `${directory.path}/copy/`;
+  const copy = `${directory.path}/copy`;
   Deno.mkdirSync(copy);
-  Deno.copyFileSync(SANDBOX_CODE.host, `${copy}host.js`);
-  const { jail } = hostOptions(directory);
-  return {
-    ...jail,
-    enclose(spec) {
-      const host = fileURLToPath(SANDBOX_CODE.host);
-      const args = spec.command.args.map((arg) =>
-        arg === host ? `${copy}host.js` : arg.replace("--allow-read=", `--allow-read=${copy},`)
-      );
-      return jail.enclose({ ...spec, command: { ...spec.command, args } });
-    },
-  };
+  for (const name of ["host.js", "worker.js", "deno.json", "denied.js"]) {
+    Deno.copyFileSync(`${sandboxDirectory()}/${name}`, `${copy}/${name}`);
+  }
+  return { ...hostOptions(directory).jail, inside: (paths) => ({ ...paths, bundle: copy }) };
 }
 
 Deno.test("a host hands its worker the assets that nodes need", async (t) => {
@@ -91,7 +82,7 @@ Deno.test("a host without assets fails the tasks that need them, clearly, and ru
     const { outcome, message } = await run(host, task);
     assert.equal(outcome, "TASK_FAILED");
     assert.match(message, new RegExp(`Cannot load "${asset}": the sandbox was built without it`));
-    assert(!message.includes(sandboxDirectory()) && !message.includes(directory.path), message);
+    assert(!message.includes(sandboxDirectory()!) && !message.includes(directory.path), message);
   }
   const other = new TestTask("PassThroughNode");
   host.run(other, performance.now());

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { HostPool } from "../../src/sandbox/host_pool.ts";
-import type { TaskEnd } from "../../src/sandbox/host_process.ts";
+import type { TaskEnd } from "../../src/sandbox/task.ts";
 import { fakeJail } from "../fakes/fake_jail.ts";
 import { hostOptions, longText, RuntimeDirectory, startPool, TestTask } from "../support/hosts.ts";
 import { descendantsOf, isAlive, until } from "../support/processes.ts";
@@ -73,7 +73,7 @@ Deno.test("HostPool gives back what waits behind a task that takes long, and its
   const again = new TestTask("Echo");
   assert(pool.tryRun(again, SHORT));
   assert.equal((await again.ended).kind, "result");
-  assert.notEqual(again.host, waiting.host);
+  assert.notEqual(again.sandboxId, waiting.sandboxId);
 });
 
 Deno.test("HostPool says of a killed host's tasks that only the first had started", async () => {
@@ -106,7 +106,7 @@ Deno.test("HostPool.tryRun() gives tasks to a host that is free while another co
     await task.ended;
   }
   const busy = pool.hosts.find(({ taskCount }) => taskCount > 0);
-  assert(short.every(({ host }) => host !== undefined && host !== busy));
+  assert(short.every(({ sandboxId }) => sandboxId !== "" && sandboxId !== busy?.id));
 
   const filling: TestTask[] = [];
   for (let accepted = true; accepted;) {
@@ -135,7 +135,7 @@ Deno.test("HostPool stops what runs too long, and its other tasks have not start
   assert(pool.tryRun(next, SHORT));
   const end = await long.ended;
   assert(end.kind === "stopped" && end.reason === "timeout");
-  assert(end.cpuMs > 0 && end.wallMs >= 300);
+  assert(end.usage.cpuMs > 0 && end.usage.wallMs >= 300);
   assert.deepEqual(kinds([await next.ended]), ["returned"]);
   await capacity;
   assert.equal(exits[0]?.reason, "killed");
@@ -153,7 +153,7 @@ Deno.test("HostPool stops a task that takes more memory than it may, in buffers 
   for (const task of [greedy, next]) assert(pool.tryRun(task, SHORT));
   const end = await greedy.ended;
   assert(end.kind === "stopped" && end.reason === "memory", JSON.stringify(end));
-  assert(end.memoryPeakBytes > 64 * 1024 * 1024);
+  assert(end.usage.memoryPeakBytes > 64 * 1024 * 1024);
   // Either way it has not run: returned when the first took long, lost when that was killed before.
   assert.match(kinds([await next.ended]).join(), /^(returned|lost, not started)$/);
   await capacity;

@@ -182,7 +182,7 @@ Deno.test("HostProcess.enforceLimits() stops the running task at its time limit 
   host.enforceLimits(1_000, 100);
   const end = await late.ended;
   assert(end.kind === "stopped");
-  assert.deepEqual([end.reason, end.wallMs], ["timeout", 1_000]);
+  assert.deepEqual([end.reason, end.excess], ["timeout", { limit: 1_000, used: 1_000 }]);
   assert.equal((await host.exited).reason, "killed");
   assert.deepEqual([late.ends, next.ends], [1, 1]);
 });

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { writeCompileConfig } from "../../scripts/compile.ts";
-import { HOST_ROLE, SANDBOX_CODE } from "../../src/sandbox/code.ts";
+import { HOST_ROLE, sandboxCode } from "../../src/sandbox/code.ts";
 import {
   decodeJsonPayload,
   encodeJsonFrame,
@@ -66,9 +66,12 @@ class HandmadeHost implements AsyncDisposable {
     await stdin.write(new TextEncoder().encode(JSON.stringify({
       socketPath,
       token: TOKEN.toHex(),
-      workerUrl: SANDBOX_CODE.worker.href,
-      probeWorkerUrl: SANDBOX_CODE.probeWorker.href,
+      workerUrl: sandboxCode(null).worker,
+      probeWorkerUrl: sandboxCode(null).probeWorker,
       maxFrameBytes: MAX_FRAME_BYTES,
+      codeDirectory: null,
+      scratchDirectory: null,
+      workingDirectory: "",
     })));
     await stdin.close();
     return new HandmadeHost(child, await listener.accept());

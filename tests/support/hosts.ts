@@ -5,13 +5,10 @@
 
 import type { NodeTask } from "../../workers/protocol.ts";
 import { HostPool, type HostPoolOptions } from "../../src/sandbox/host_pool.ts";
-import {
-  type HostExit,
-  type HostOptions,
-  HostProcess,
-  type HostTask,
-  type TaskEnd,
-} from "../../src/sandbox/host_process.ts";
+import { NO_GRANTS } from "../../src/sandbox/grants.ts";
+import { HostProcess } from "../../src/sandbox/host_process.ts";
+import type { HostOptions } from "../../src/sandbox/launch.ts";
+import type { HostExit, HostTask, TaskEnd, TaskLimits } from "../../src/sandbox/task.ts";
 import { processJail } from "../../src/sandbox/jails/process.ts";
 import type { TaskLog } from "../../workers/protocol.ts";
 
@@ -42,6 +39,8 @@ export function hostOptions(directory: RuntimeDirectory, options: Partial<HostOp
     startTimeoutMs: 30_000,
     memoryMb: 512,
     maxInputBytes: 100 * MEGABYTE,
+    maxUnpackedBytes: 100 * MEGABYTE,
+    grants: NO_GRANTS,
     ...options,
   };
 }
@@ -77,17 +76,17 @@ export async function startPool(directory: RuntimeDirectory, options: Partial<Ho
 /** A task whose end a test can wait for. */
 export class TestTask implements HostTask {
   readonly message: NodeTask;
-  readonly timeoutMs: number;
+  readonly limits: TaskLimits;
   readonly ended: Promise<TaskEnd>;
   readonly logs: TaskLog[] = [];
   /** How often it was said to have ended; more than once is a defect. */
   ends = 0;
   /** The host that it ended on. */
-  host: HostProcess | undefined;
+  sandboxId = "";
   readonly #end = Promise.withResolvers<TaskEnd>();
 
-  constructor(nodeType: string, parts: Partial<NodeTask> & { readonly timeoutMs?: number } = {}) {
-    const { timeoutMs = 60_000, ...message } = parts;
+  constructor(nodeType: string, parts: Partial<NodeTask> & Partial<TaskLimits> = {}) {
+    const { timeoutMs, cpuMs, cpuPercent, threads, memoryBytes, ...message } = parts;
     this.message = {
       nodeType,
       format: "json",
@@ -97,13 +96,19 @@ export class TestTask implements HostTask {
       input: new TextEncoder().encode("[1]"),
       ...message,
     };
-    this.timeoutMs = timeoutMs;
+    this.limits = {
+      timeoutMs: timeoutMs ?? 60_000,
+      cpuMs: cpuMs ?? 600_000,
+      cpuPercent: cpuPercent ?? 100_000,
+      threads: threads ?? 64,
+      memoryBytes: memoryBytes ?? this.message.memoryLimitBytes,
+    };
     this.ended = this.#end.promise;
   }
 
-  readonly onEnd = (end: TaskEnd, host: HostProcess): void => {
+  readonly onEnd = (end: TaskEnd, sandboxId: string): void => {
     this.ends++;
-    this.host = host;
+    this.sandboxId = sandboxId;
     this.#end.resolve(end);
   };
 

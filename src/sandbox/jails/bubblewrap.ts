@@ -6,7 +6,7 @@
 
 import { ServiceError } from "../../errors.ts";
 import { cacheFiles } from "../cache_files.ts";
-import type { Jail, JailedCommand, JailSpec } from "./jail.ts";
+import type { HostCache, Jail, JailedCommand, JailSpec } from "./jail.ts";
 import { processJail } from "./process.ts";
 
 /** Nobody's ids, by convention of the Linux Standard Base. */
@@ -14,8 +14,21 @@ const NOBODY = "65534";
 /** Size of the empty folder that a host has for Deno's cache. */
 const CACHE_BYTES = 16 * 1024 * 1024;
 
-/** Size of the folder that user code is written to: the largest unpacked package, and room for its folders. */
-const SCRATCH_BYTES = 1024 * 1024 * 1024;
+/** What a file of a package may take in memory besides its contents. */
+const CODE_OVERHEAD = 1.5;
+
+/**
+ * Where a process in the jail finds its files: the same for every host, so that nothing it can see tells where the
+ * service is installed.
+ */
+const PROGRAM = "/program";
+const BUNDLE = "/sandbox";
+const SOCKET = "/host.sock";
+const CACHE = "/cache";
+const CODE = "/code";
+const SCRATCH = "/scratch";
+const AUDIT = "/audit.jsonl";
+const EGRESS = "/egress.sock";
 
 /** Options that hold for every host; all namespaces are its own, none of them can make another. */
 const ISOLATION = [
@@ -47,6 +60,15 @@ export async function bubblewrapJail(): Promise<Jail> {
   const jail: Jail = {
     type: "bubblewrap",
     description: "own namespaces (user, pid, network, ipc, uts, mount) with a read-only root, and resource limits",
+    inside: ({ bundle, code, scratch, audit, egress }) => ({
+      bundle: bundle && BUNDLE,
+      socket: SOCKET,
+      cache: CACHE,
+      code: code && CODE,
+      scratch: scratch && SCRATCH,
+      audit: audit && AUDIT,
+      egress: egress && EGRESS,
+    }),
     enclose: (spec) => enclose(spec, libraries),
   };
   await tryOut(jail);
@@ -55,28 +77,25 @@ export async function bubblewrapJail(): Promise<Jail> {
 
 function enclose(spec: JailSpec, libraries: readonly string[]): JailedCommand {
   const { program, args, env } = spec.command;
-  const readable = [program, ...libraries, ...spec.readablePaths];
+  const { bundle, socket, code, scratch, audit, egress } = spec.paths;
   const bubblewrap: JailedCommand = {
     program: "bwrap",
     args: [
       ...ISOLATION,
-      ...readable.flatMap((path) => ["--ro-bind", path, path]),
-      ...(spec.socketPath === "" ? [] : ["--bind", spec.socketPath, spec.socketPath]),
-      "--size",
-      String(CACHE_BYTES),
-      "--tmpfs",
-      spec.cacheDirectory,
-      ...cacheFiles(spec.warmCacheDirectory).flatMap((name) => [
-        "--ro-bind",
-        `${spec.warmCacheDirectory}/${name}`,
-        `${spec.cacheDirectory}/${name}`,
-      ]),
-      ...(spec.scratchDirectory === null ? [] : ["--size", String(SCRATCH_BYTES), "--tmpfs", spec.scratchDirectory]),
+      ...readOnly(program, PROGRAM),
+      ...libraries.flatMap((path) => readOnly(path, path)),
+      ...(bundle === null ? [] : readOnly(bundle, BUNDLE)),
+      ...(socket === "" ? [] : ["--bind", socket, SOCKET]),
+      ...(egress === null ? [] : ["--bind", egress, EGRESS]),
+      ...(audit === null ? [] : ["--bind", audit, AUDIT]),
+      ...cacheMounts(spec.cache),
+      ...(code === null ? [] : emptyFolder(CODE, Math.ceil(spec.codeBytes * CODE_OVERHEAD))),
+      ...(scratch === null ? [] : emptyFolder(SCRATCH, spec.scratchBytes)),
       // Deno looks for its own path; a whole /proc would tell more than it should.
       "--dir",
       "/proc/self",
       "--symlink",
-      program,
+      PROGRAM,
       "/proc/self/exe",
       "--remount-ro",
       "/",
@@ -84,12 +103,27 @@ function enclose(spec: JailSpec, libraries: readonly string[]): JailedCommand {
       "/",
       ...Object.entries(env).flatMap(([name, value]) => ["--setenv", name, value]),
       "--",
-      program,
+      PROGRAM,
       ...args,
     ],
     env: { PATH: "/usr/local/bin:/usr/bin:/bin" },
   };
   return processJail.enclose({ ...spec, command: bubblewrap });
+}
+
+function cacheMounts(cache: HostCache): readonly string[] {
+  if (cache.kind === "fill") return ["--bind", cache.directory, CACHE];
+  const files = cacheFiles(cache.from).flatMap((name) => readOnly(`${cache.from}/${name}`, `${CACHE}/${name}`));
+  return [...emptyFolder(CACHE, CACHE_BYTES), ...files];
+}
+
+function readOnly(outside: string, inside: string): readonly string[] {
+  return ["--ro-bind", outside, inside];
+}
+
+/** A folder in memory that holds so many bytes at most. */
+function emptyFolder(inside: string, sizeBytes: number): readonly string[] {
+  return ["--size", String(sizeBytes), "--tmpfs", inside];
 }
 
 /** Paths of the libraries that the dynamic linker loads for a program; see ldd(1). */
@@ -106,14 +140,14 @@ async function sharedLibraries(program: string): Promise<readonly string[]> {
 /** Starts this program in the jail, just to say its version. */
 async function tryOut(jail: Jail): Promise<void> {
   const { program, args, env } = jail.enclose({
-    command: { program: Deno.execPath(), args: ["--version"], env: { DENO_DIR: "/cache", NO_COLOR: "1" } },
-    readablePaths: [],
-    socketPath: "",
-    cacheDirectory: "/cache",
-    warmCacheDirectory: null,
-    scratchDirectory: null,
+    command: { program: Deno.execPath(), args: ["--version"], env: { DENO_DIR: CACHE, NO_COLOR: "1" } },
+    paths: { bundle: null, socket: "", cache: "", code: null, scratch: null, audit: null, egress: null },
+    cache: { kind: "copy", from: null },
     dataLimitBytes: 2 ** 31,
+    fileLimitBytes: CACHE_BYTES,
     openFileLimit: 64,
+    codeBytes: 0,
+    scratchBytes: 0,
   });
   const { success, stderr } = await new Deno.Command(program, {
     args: [...args],

@@ -10,7 +10,7 @@ import { bubblewrapJail } from "./bubblewrap.ts";
 import type { Jail } from "./jail.ts";
 import { processJail } from "./process.ts";
 
-export type { Jail, JailedCommand, JailSpec } from "./jail.ts";
+export type { HostCache, Jail, JailedCommand, JailSpec } from "./jail.ts";
 
 const logger = serviceLogger("sandbox");
 
@@ -18,6 +18,7 @@ const logger = serviceLogger("sandbox");
 const noJail: Jail = {
   type: "none",
   description: "a plain process; for development only",
+  inside: (paths) => paths,
   enclose: ({ command }) => command,
 };
 

@@ -1,0 +1,94 @@
+/**
+ * The tasks of one host in the order in which it runs them.
+ * @module
+ */
+
+import type { HostTask, TaskEnd } from "./task.ts";
+
+/** A task on a host. */
+export class Assignment {
+  /** When the caller gave up; the assignment stays until the host is done with it. */
+  abandonedAt: number | undefined;
+  logLines = 0;
+  /** Whether the task has been told that a limit is near. */
+  warned = false;
+  #settled = false;
+
+  constructor(readonly id: number, readonly task: HostTask) {}
+
+  /** Whether its end has been told; it stays, like one that was given up, until the host has answered for it. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /** Tells its end, once. */
+  settle(end: TaskEnd, sandboxId: string): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.task.onEnd(end, sandboxId);
+  }
+}
+
+/** First in, first out: hosts run their tasks strictly in order, so that the first is the one that runs. */
+export class Assignments {
+  readonly #byId = new Map<number, Assignment>();
+  #nextId = 1;
+  #maxOutputBytes = 0;
+
+  /** How many there are, the running one included. */
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  /** The one that runs. */
+  get head(): Assignment | undefined {
+    const [head] = this.#byId.values();
+    return head;
+  }
+
+  /** Those behind the one that runs. */
+  get waiting(): Assignment[] {
+    return [...this.#byId.values()].slice(1);
+  }
+
+  /** The longest output that any of them may give. */
+  get maxOutputBytes(): number {
+    return this.#maxOutputBytes;
+  }
+
+  /** Inputs of those that wait: they may lie in the host's memory, and are none of the running task's doing. */
+  get waitingInputBytes(): number {
+    let bytes = 0;
+    let isHead = true;
+    for (const { task } of this.#byId.values()) {
+      if (!isHead) bytes += task.message.input.length;
+      isHead = false;
+    }
+    return bytes;
+  }
+
+  get(id: number): Assignment | undefined {
+    return this.#byId.get(id);
+  }
+
+  add(task: HostTask): Assignment {
+    const assignment = new Assignment(this.#nextId, task);
+    this.#nextId = this.#nextId === 0xffff_ffff ? 1 : this.#nextId + 1;
+    this.#byId.set(assignment.id, assignment);
+    this.#maxOutputBytes = Math.max(this.#maxOutputBytes, task.message.maxOutputBytes);
+    return assignment;
+  }
+
+  remove(id: number): void {
+    this.#byId.delete(id);
+    if (this.#byId.size === 0) this.#maxOutputBytes = 0;
+  }
+
+  /** Takes all of them out. */
+  takeAll(): Assignment[] {
+    const all = [...this.#byId.values()];
+    this.#byId.clear();
+    this.#maxOutputBytes = 0;
+    return all;
+  }
+}

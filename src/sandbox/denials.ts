@@ -1,0 +1,105 @@
+/**
+ * What a task asked for and was not allowed: read from the audit that Deno writes of every permission that is checked
+ * (`DENO_AUDIT_PERMISSIONS`, lines of JSON). It shows what user code tried even where that caught the error.
+ *
+ * @module
+ */
+
+import { z } from "zod";
+import type { HostPaths } from "./host_paths.ts";
+
+/** A file of this length means that a task does nothing but try; see {@linkcode DenialAudit.isFlooded}. */
+const FLOOD_BYTES = 4 * 1024 * 1024;
+/** Bytes of it that are read. */
+const READ_BYTES = 64 * 1024;
+/** Denials that are told of one task. */
+const MAX_DENIALS = 50;
+const MAX_TARGET_LENGTH = 300;
+
+/** An access that was denied. */
+export interface Denial {
+  /** The permission, by Deno's name: `read`, `net`, `import` and so on. */
+  readonly permission: string;
+  /** What was asked for. Untrusted text, bounded. */
+  readonly target: string;
+  /** How often it was asked for. */
+  readonly count: number;
+}
+
+const Entry = z.object({ permission: z.string().max(32), value: z.string().nullish() });
+
+/** The audit file of one host. */
+export class DenialAudit {
+  readonly #file: string;
+  readonly #isGranted: (permission: string, target: string) => boolean;
+  #start = 0;
+
+  /**
+   * @param file where it lies outside of the jail
+   * @param inside what the host sees, to tell its own business from the task's
+   */
+  constructor(file: string, inside: HostPaths) {
+    this.#file = file;
+    const own = [inside.code, inside.scratch].filter((path) => path !== null);
+    this.#isGranted = (permission, target) => {
+      if (permission === "net") return inside.egress !== null;
+      if (permission !== "read" && permission !== "write") return false;
+      return own.some((folder) => target === folder || target.startsWith(`${folder}/`));
+    };
+  }
+
+  /** What comes from now on is the task's. */
+  begin(): void {
+    this.#start = this.#size();
+  }
+
+  /** Whether so much was tried that it can only be to do harm. */
+  get isFlooded(): boolean {
+    return this.#size() - this.#start > FLOOD_BYTES;
+  }
+
+  /** What was denied since {@linkcode begin}, the same accesses together; the first of them where there are many. */
+  read(): Denial[] {
+    const counts = new Map<string, { permission: string; target: string; count: number }>();
+    for (const line of this.#text().split("\n")) {
+      const entry = parse(line);
+      if (entry === undefined) continue;
+      const target = (entry.value ?? "").slice(0, MAX_TARGET_LENGTH);
+      if (this.#isGranted(entry.permission, target)) continue;
+      const key = `${entry.permission} ${target}`;
+      const known = counts.get(key);
+      if (known !== undefined) known.count++;
+      else if (counts.size < MAX_DENIALS) counts.set(key, { permission: entry.permission, target, count: 1 });
+    }
+    return [...counts.values()];
+  }
+
+  #size(): number {
+    try {
+      return Deno.statSync(this.#file).size;
+    } catch {
+      return 0;
+    }
+  }
+
+  #text(): string {
+    const bytes = new Uint8Array(READ_BYTES);
+    try {
+      using file = Deno.openSync(this.#file);
+      file.seekSync(this.#start, Deno.SeekMode.Start);
+      return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+    } catch {
+      // Gone with its host.
+      return "";
+    }
+  }
+}
+
+/** A line of the audit; one that was cut off, or is none, is passed over. */
+function parse(line: string): z.output<typeof Entry> | undefined {
+  try {
+    return Entry.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * Starts the process of a sandbox host, with the files and the socket that it has for itself.
+ * @module
+ */
+
+import { abortable } from "../async/abortable.ts";
+import { messageOf, ServiceError } from "../errors.ts";
+import { serviceLogger } from "../logging/mod.ts";
+import { MAX_TASK_TEXT_BYTES, ProtocolError } from "../../workers/protocol.ts";
+import { copyCache } from "./cache_files.ts";
+import { hostCommand, sandboxCode, sandboxDirectory } from "./code.ts";
+import type { Grants } from "./grants.ts";
+import type { HostPaths } from "./host_paths.ts";
+import type { HostCache, Jail } from "./jails/mod.ts";
+import { MEGABYTE } from "../units.ts";
+
+const logger = serviceLogger("sandbox");
+
+const MAX_STDERR_LENGTH = 4_096;
+/** Address space that V8, Deno's threads and its code take before any task: the least that starts is 1,152 MB. */
+const RUNTIME_DATA_MB = 1_152;
+const OPEN_FILE_LIMIT = 64;
+/** Longest file that a host may write where nothing asks for more: a file of Deno's cache. */
+const LEAST_FILE_LIMIT_BYTES = 16 * MEGABYTE;
+
+/** What a host is for: built-in nodes one after the other, or one task of user code. */
+export type HostRole = "node" | "task";
+
+/** What a host needs to start. */
+export interface HostOptions {
+  readonly id: string;
+  readonly role: HostRole;
+  readonly jail: Jail;
+  /** Folder of the service's own for sockets and caches; removed with the service. */
+  readonly runtimeDirectory: string;
+  readonly startTimeoutMs: number;
+  /** Memory ceiling of a task, in megabytes. */
+  readonly memoryMb: number;
+  /** Longest input of a task, in bytes. */
+  readonly maxInputBytes: number;
+  /** Bytes that a code package may have once unpacked. */
+  readonly maxUnpackedBytes: number;
+  readonly cache: HostCache;
+  readonly grants: Grants;
+}
+
+/** A started process at the other end of a socket; nothing of what it says has been checked yet. */
+export interface LaunchedHost {
+  readonly child: Deno.ChildProcess;
+  readonly connection: Deno.Conn;
+  /** The end of what it wrote to standard error, once it has ended. Untrusted. */
+  readonly stderr: Promise<string>;
+  /** What it has to say first. */
+  readonly token: Uint8Array;
+  /** Where its files lie. */
+  readonly files: HostFiles;
+}
+
+/** The files of a host on disk. */
+export interface HostFiles {
+  readonly outside: HostPaths;
+  /** The same as the host sees them. */
+  readonly inside: HostPaths;
+  /** Removes what is the host's own. */
+  remove(): Promise<void>;
+}
+
+/**
+ * Starts a host's process and waits until it has connected and `prepare` has done with it.
+ *
+ * @throws {ServiceError} `SANDBOX_LOST` when it ends, does not connect, or `prepare` throws; nothing is left of it then
+ */
+export async function launch<T>(
+  options: HostOptions,
+  signal: AbortSignal,
+  prepare: (host: LaunchedHost) => Promise<T>,
+): Promise<T> {
+  const files = hostFiles(options);
+  const { outside } = files;
+  const token = crypto.getRandomValues(new Uint8Array(32));
+  using listener = Deno.listen({ transport: "unix", path: outside.socket });
+  let child: Deno.ChildProcess | undefined;
+  let stderr = Promise.resolve("");
+  let connecting: Promise<Deno.Conn> | undefined;
+  try {
+    await makeFiles(options, outside);
+    child = spawnHost(options, files);
+    stderr = readTail(child.stderr, MAX_STDERR_LENGTH);
+    await writeBootstrap(child, options, files.inside, token);
+    connecting = listener.accept();
+    const connection = await firstOf(connecting, child, signal);
+    return await prepare({ child, connection, stderr, token, files });
+  } catch (cause) {
+    connecting?.then(closeQuietly, () => {});
+    let end = "";
+    if (child !== undefined) {
+      killQuietly(child);
+      end = `; exit code ${(await child.status).code}`;
+    }
+    await files.remove();
+    const detail = (await stderr).trim();
+    throw new ServiceError(
+      "SANDBOX_LOST",
+      `Cannot start sandbox host "${options.id}": ${messageOf(cause)}${end}${detail && `; ${detail}`}`,
+      { cause },
+    );
+  } finally {
+    await Deno.remove(outside.socket).catch(() => {});
+  }
+}
+
+/** Gives what an operation gives, unless the process ends or the signal aborts first. */
+export async function firstOf<T>(operation: Promise<T>, child: Deno.ChildProcess, signal: AbortSignal): Promise<T> {
+  operation.catch(() => {});
+  const exit = child.status.then(({ code }) => {
+    throw new ProtocolError(`it ended early with code ${code}`);
+  });
+  return await abortable(Promise.race([operation, exit]), signal);
+}
+
+/** Closes a connection that may be closed already. */
+export function closeQuietly(connection: Deno.Conn): void {
+  try {
+    connection.close();
+  } catch {
+    // It is closed already.
+  }
+}
+
+/** Kills a process that may have ended already. */
+export function killQuietly(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It has ended already.
+  }
+}
+
+function hostFiles({ id, role, jail, runtimeDirectory, cache, grants }: HostOptions): HostFiles {
+  const own = `${runtimeDirectory}/${id}`;
+  const outside: HostPaths = {
+    bundle: sandboxDirectory(),
+    socket: `${own}.sock`,
+    cache: cache.kind === "fill" ? cache.directory : `${own}.cache`,
+    code: role === "task" ? own : null,
+    scratch: grants.scratchBytes === null ? null : `${own}.scratch`,
+    audit: role === "task" ? `${own}.audit` : null,
+    egress: grants.networkHosts === null ? null : `${own}.egress.sock`,
+  };
+  const { code, scratch, audit } = outside;
+  const removable = [code, scratch, audit, cache.kind === "copy" ? outside.cache : null];
+  return {
+    outside,
+    inside: jail.inside(outside),
+    async remove() {
+      for (const path of removable) {
+        if (path !== null) await Deno.remove(path, { recursive: true }).catch(() => {});
+      }
+    },
+  };
+}
+
+async function makeFiles({ jail, cache }: HostOptions, { code, scratch, audit, ...paths }: HostPaths): Promise<void> {
+  if (audit !== null) await Deno.writeFile(audit, new Uint8Array(), { createNew: true, mode: 0o600 });
+  if (cache.kind === "fill") await Deno.mkdir(cache.directory, { mode: 0o700 });
+  // A jail with a file system of its own has empty folders in memory instead, and the filled cache to look at.
+  if (jail.type === "bubblewrap") return;
+  for (const folder of [code, scratch]) {
+    if (folder !== null) await Deno.mkdir(folder, { mode: 0o700 });
+  }
+  if (cache.kind === "copy") await copyCache(cache.from, paths.cache);
+}
+
+function spawnHost(options: HostOptions, { outside, inside }: HostFiles): Deno.ChildProcess {
+  const { jail, memoryMb, maxUnpackedBytes, grants, cache, role, runtimeDirectory } = options;
+  const scratchBytes = grants.scratchBytes ?? 0;
+  const codeBytes = role === "task" ? maxUnpackedBytes : 0;
+  const { program, args, env } = jail.enclose({
+    command: hostCommand({ paths: inside, heapMb: memoryMb }),
+    paths: outside,
+    cache,
+    dataLimitBytes: (RUNTIME_DATA_MB + memoryMb) * MEGABYTE,
+    fileLimitBytes: Math.max(LEAST_FILE_LIMIT_BYTES, codeBytes, scratchBytes),
+    openFileLimit: OPEN_FILE_LIMIT,
+    codeBytes,
+    scratchBytes,
+  });
+  return new Deno.Command(program, {
+    args: [...args],
+    env: { ...env },
+    clearEnv: true,
+    cwd: runtimeDirectory,
+    stdin: "piped",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** The token goes through standard input: arguments and environment can be read by others of the same user. */
+async function writeBootstrap(
+  child: Deno.ChildProcess,
+  { role, maxInputBytes, grants }: HostOptions,
+  inside: HostPaths,
+  token: Uint8Array,
+): Promise<void> {
+  const modules = sandboxCode(inside.bundle);
+  const bootstrap = {
+    socketPath: inside.socket,
+    token: token.toHex(),
+    workerUrl: role === "task" ? modules.taskWorker : modules.worker,
+    probeWorkerUrl: modules.probeWorker,
+    maxFrameBytes: maxInputBytes + MAX_TASK_TEXT_BYTES,
+    codeDirectory: inside.code,
+    scratchDirectory: inside.scratch,
+    workingDirectory: grants.workingDirectory,
+  };
+  const stdin = child.stdin.getWriter();
+  await stdin.write(new TextEncoder().encode(JSON.stringify(bootstrap)));
+  await stdin.close();
+}
+
+/** Reads a stream to its end and keeps the last characters. */
+async function readTail(stream: ReadableStream<Uint8Array>, maxLength: number): Promise<string> {
+  let tail = "";
+  try {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) tail = (tail + text).slice(-maxLength);
+  } catch (error) {
+    logger.debug("Cannot read the standard error of a sandbox host: {error}", { error: messageOf(error) });
+  }
+  return tail;
+}
