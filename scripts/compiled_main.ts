@@ -6,10 +6,10 @@
  */
 
 import process from "node:process";
-import { HOST_ROLE, SANDBOX_CODE } from "../src/sandbox/code.ts";
+import { HOST_ROLE, sandboxCode } from "../src/sandbox/code.ts";
 
 if (Deno.args[0] === HOST_ROLE) {
-  await import(SANDBOX_CODE.host.href);
+  await import(sandboxCode(null).host);
 } else {
   const [{ run }, { realTerminal }] = await Promise.all([
     import("../src/cli/program.ts"),

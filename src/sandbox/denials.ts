@@ -5,6 +5,7 @@
  * @module
  */
 
+import { resolve } from "node:path/posix";
 import { z } from "zod";
 import type { HostPaths } from "./host_paths.ts";
 
@@ -12,8 +13,8 @@ import type { HostPaths } from "./host_paths.ts";
 const FLOOD_BYTES = 4 * 1024 * 1024;
 /** Bytes of it that are read. */
 const READ_BYTES = 64 * 1024;
-/** Denials that are told of one task. */
-const MAX_DENIALS = 50;
+/** Targets that are told of one task; the others are only counted. */
+const MAX_TARGETS = 20;
 const MAX_TARGET_LENGTH = 300;
 
 /** An access that was denied. */
@@ -37,14 +38,17 @@ export class DenialAudit {
   /**
    * @param file where it lies outside of the jail
    * @param inside what the host sees, to tell its own business from the task's
+   * @param workingDirectory where in the scratch folder the task starts, and stays
    */
-  constructor(file: string, inside: HostPaths) {
+  constructor(file: string, inside: HostPaths, workingDirectory: string) {
     this.#file = file;
     const own = [inside.code, inside.scratch].filter((path) => path !== null);
+    const directory = inside.scratch === null ? "/" : `${inside.scratch}/${workingDirectory}`;
     this.#isGranted = (permission, target) => {
       if (permission === "net") return inside.egress !== null;
       if (permission !== "read" && permission !== "write") return false;
-      return own.some((folder) => target === folder || target.startsWith(`${folder}/`));
+      const path = resolve(directory, target);
+      return own.some((folder) => path === folder || path.startsWith(`${folder}/`));
     };
   }
 
@@ -58,20 +62,22 @@ export class DenialAudit {
     return this.#size() - this.#start > FLOOD_BYTES;
   }
 
-  /** What was denied since {@linkcode begin}, the same accesses together; the first of them where there are many. */
+  /** What was denied since {@linkcode begin}, the same accesses together; of many, the first and how many others. */
   read(): Denial[] {
-    const counts = new Map<string, { permission: string; target: string; count: number }>();
+    const denials = new Map<string, Denial>();
+    let others = 0;
     for (const line of this.#text().split("\n")) {
       const entry = parse(line);
       if (entry === undefined) continue;
       const target = (entry.value ?? "").slice(0, MAX_TARGET_LENGTH);
       if (this.#isGranted(entry.permission, target)) continue;
       const key = `${entry.permission} ${target}`;
-      const known = counts.get(key);
-      if (known !== undefined) known.count++;
-      else if (counts.size < MAX_DENIALS) counts.set(key, { permission: entry.permission, target, count: 1 });
+      const count = (denials.get(key)?.count ?? 0) + 1;
+      if (count === 1 && denials.size >= MAX_TARGETS) others++;
+      else denials.set(key, { permission: entry.permission, target, count });
     }
-    return [...counts.values()];
+    const all = [...denials.values()];
+    return others === 0 ? all : [...all, { permission: "any", target: "other targets", count: others }];
   }
 
   #size(): number {

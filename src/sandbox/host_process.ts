@@ -137,7 +137,11 @@ export class HostProcess implements AsyncDisposable {
       Math.max(CONTROL_FRAME_BYTES, this.#assignments.maxOutputBytes + RESULT_OVERHEAD_BYTES)
     );
     const { outside, inside } = launched.files;
-    this.#audit = outside.audit === null ? undefined : new DenialAudit(outside.audit, inside);
+    this.#audit = outside.audit === null ? undefined : new DenialAudit(
+      outside.audit,
+      inside,
+      options.grants.workingDirectory,
+    );
     // The scratch folder of bubblewrap is a file system of its own, whose size the kernel bounds.
     this.#scratch = outside.scratch === null || options.jail.type === "bubblewrap"
       ? undefined
@@ -226,7 +230,8 @@ export class HostProcess implements AsyncDisposable {
     const scratchBytes = this.#scratch?.bytes(nowMs) ?? 0;
     const scratchLimit = this.#options.grants.scratchBytes ?? 0;
     const ignoredMs = head.abandonedAt === undefined ? 0 : nowMs - Math.max(head.abandonedAt, begunAt);
-    const stop = (reason: StopReason, limit: number, used: number) => this.#stopHead(head, reason, { limit, used }, nowMs);
+    const stop = (reason: StopReason, limit: number, used: number) =>
+      this.#stopHead(head, reason, { limit, used }, nowMs);
     if (ignoredMs > cancelGraceMs) return stop("cancelled", cancelGraceMs, ignoredMs);
     if (used.wallMs >= limits.timeoutMs) return stop("timeout", limits.timeoutMs, used.wallMs);
     if (used.cpuMs >= limits.cpuMs) return stop("cpu", limits.cpuMs, used.cpuMs);

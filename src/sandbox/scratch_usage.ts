@@ -10,7 +10,7 @@ const MAX_ENTRIES = 10_000;
 /** What an entry takes besides its contents. */
 const ENTRY_BYTES = 1_024;
 /** How often the folder is measured, in milliseconds. */
-const INTERVAL_MS = 100;
+const INTERVAL_MS = 20;
 
 /** Measures a folder again and again, in the background. */
 export class ScratchUsage {
