@@ -3,6 +3,7 @@
  * @module
  */
 
+import { pause } from "../async/pause.ts";
 import { messageOf, ServiceError } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
 import { HostWatch } from "./host_watch.ts";
@@ -243,19 +244,5 @@ export class HostPool implements AsyncDisposable {
         waitMs = this.#restartDelayMs;
       }
     }
-  }
-}
-
-/** Waits, or less when the signal aborts. */
-async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const wake = () => resolve();
-  const timer = setTimeout(wake, delayMs);
-  signal.addEventListener("abort", wake);
-  try {
-    await promise;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", wake);
   }
 }

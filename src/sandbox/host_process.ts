@@ -39,7 +39,7 @@ import {
   launch,
   type LaunchedHost,
 } from "./launch.ts";
-import { leafProcess, tryOpenFiles, tryUsage } from "./proc.ts";
+import { leafProcess, tryOpenFiles, tryThreadNames, tryUsage } from "./proc.ts";
 import { ScratchUsage } from "./scratch_usage.ts";
 import { type Excess, type HostExit, type HostTask, isNodeTask, type StopReason } from "./task.ts";
 import { UsageMeter } from "./usage_meter.ts";
@@ -57,6 +57,10 @@ const PATIENCE_MS = 20;
 const SOFT_LIMIT_SHARE = 0.9;
 /** Memory that a renewed host may hold beyond what it had before its first task. */
 const RENEWED_GROWTH_BYTES = 64 * 1024 * 1024;
+/** Threads of the runtime that come and go by themselves. */
+const RENEWED_GROWTH_THREADS = 4;
+/** Deno names the threads of its workers by this and a number. */
+const WORKER_THREAD = "worker-";
 /** A signal's exit code is this much above its number. */
 const SIGNAL_EXIT = 128;
 /** Sent to who writes a file beyond `RLIMIT_FSIZE`. */
@@ -308,13 +312,16 @@ export class HostProcess implements AsyncDisposable {
     return true;
   }
 
-  /** Whether a renewed host has no more threads, files or memory than before its first task, within what a heap varies. */
+  /** Whether a renewed host has no more threads, files or memory than before its first task, within what they vary. */
   get isAtBaseline(): boolean {
     const usage = tryUsage(this.#pid);
-    if (usage === undefined || this.#baseline === undefined) return false;
-    const { residentBytes, threads, openFiles } = this.#baseline;
-    return usage.threads <= threads && (tryOpenFiles(this.#pid) ?? Infinity) <= openFiles &&
-      usage.residentBytes <= residentBytes + RENEWED_GROWTH_BYTES;
+    const threads = tryThreadNames(this.#pid);
+    if (usage === undefined || threads === undefined || this.#baseline === undefined) return false;
+    // A worker that is still busy outlives its end: its thread is there beside the new one's.
+    return threads.filter((name) => name.startsWith(WORKER_THREAD)).length === 1 &&
+      threads.length <= this.#baseline.threads + RENEWED_GROWTH_THREADS &&
+      (tryOpenFiles(this.#pid) ?? Infinity) <= this.#baseline.openFiles &&
+      usage.residentBytes <= this.#baseline.residentBytes + RENEWED_GROWTH_BYTES;
   }
 
   /** Ends the process at once; what ran on it is lost. */

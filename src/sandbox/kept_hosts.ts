@@ -3,7 +3,12 @@
  * @module
  */
 
+import { pause } from "../async/pause.ts";
 import type { HostProcess } from "./host_process.ts";
+
+/** How long what a task has left behind may take to go, and how often that is looked at, in milliseconds. */
+const SETTLE_MS = 1_000;
+const SETTLE_INTERVAL_MS = 10;
 
 /** How long hosts are kept. */
 export interface KeptHostsOptions {
@@ -11,6 +16,8 @@ export interface KeptHostsOptions {
   readonly idleMs: number;
   /** How long a host may take to start its next worker, in milliseconds. */
   readonly renewTimeoutMs: number;
+  /** Called when a host may be taken. */
+  readonly onRenewed: () => void;
 }
 
 interface KeptHost {
@@ -42,6 +49,11 @@ export class KeptHosts implements AsyncDisposable {
 
   get size(): number {
     return this.#kept.size;
+  }
+
+  /** How many may be taken; the others start their next worker. */
+  get renewed(): number {
+    return [...this.#kept.values()].filter(({ isRenewed }) => isRenewed).length;
   }
 
   /** Keeps a host whose task has ended, and has it start its next worker at once. */
@@ -87,10 +99,22 @@ export class KeptHosts implements AsyncDisposable {
   }
 
   async #renew(kept: KeptHost): Promise<void> {
+    const { host } = kept;
     const timeout = AbortSignal.timeout(this.#options.renewTimeoutMs);
-    const isRenewed = await kept.host.renew({ signal: AbortSignal.any([timeout, this.#closing.signal]) });
-    if (isRenewed) kept.isRenewed = true;
-    else this.#discard(kept.host);
+    const isRenewed = await host.renew({ signal: AbortSignal.any([timeout, this.#closing.signal]) });
+    if (!isRenewed || !await this.#settles(host)) return this.#discard(host);
+    kept.isRenewed = true;
+    this.#options.onRenewed();
+  }
+
+  /** The old worker's thread ends some time after the worker, and nothing tells when: the kernel has to be asked. */
+  async #settles(host: HostProcess): Promise<boolean> {
+    for (const startedAt = performance.now(); performance.now() - startedAt < SETTLE_MS;) {
+      if (host.isAtBaseline) return true;
+      await pause(SETTLE_INTERVAL_MS, this.#closing.signal);
+      if (this.#closing.signal.aborted) return false;
+    }
+    return false;
   }
 
   #discard(host: HostProcess): void {

@@ -60,6 +60,16 @@ export function tryUsage(pid: number): ProcessUsage | undefined {
   };
 }
 
+/** Names of a process's threads, `undefined` where they cannot be read. */
+export function tryThreadNames(pid: number): string[] | undefined {
+  try {
+    const threads = [...Deno.readDirSync(`/proc/${pid}/task`)];
+    return threads.map(({ name }) => Deno.readTextFileSync(`/proc/${pid}/task/${name}/comm`).trim());
+  } catch {
+    return undefined;
+  }
+}
+
 /** File descriptors that a process holds, `undefined` where that cannot be read. */
 export function tryOpenFiles(pid: number): number | undefined {
   try {

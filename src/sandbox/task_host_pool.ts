@@ -59,7 +59,11 @@ export class TaskHostPool implements AsyncDisposable {
 
   private constructor(options: TaskHostPoolOptions) {
     this.#options = options;
-    this.#kept = new KeptHosts({ idleMs: options.keptIdleMs, renewTimeoutMs: options.startTimeoutMs });
+    this.#kept = new KeptHosts({
+      idleMs: options.keptIdleMs,
+      renewTimeoutMs: options.startTimeoutMs,
+      onRenewed: options.onCapacity,
+    });
   }
 
   /**
@@ -88,8 +92,8 @@ export class TaskHostPool implements AsyncDisposable {
   get load(): { readonly busy: number; readonly available: number; readonly starting: number } {
     return {
       busy: this.#running.size,
-      available: this.#ready.length + this.#kept.size,
-      starting: this.#starting + this.#startingGranted,
+      available: this.#ready.length + this.#kept.renewed,
+      starting: this.#starting + this.#startingGranted + this.#kept.size - this.#kept.renewed,
     };
   }
 
@@ -108,7 +112,8 @@ export class TaskHostPool implements AsyncDisposable {
       return undefined;
     }
     const abandon = this.#runOn(host, task, need);
-    this.#fill();
+    // Later: the task is still in the queue now, and would be counted as one that waits.
+    queueMicrotask(() => this.#fill());
     return abandon;
   }
 

@@ -1,49 +1,8 @@
 import assert from "node:assert/strict";
-import type { ExecuteCustomTaskResponse } from "../../protos/generated/execution.ts";
 import { ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
-import { TestClient, unary } from "../support/client.ts";
+import { TestClient } from "../support/client.ts";
 import { startTestServer } from "../support/server.ts";
-
-const OPTIONS = {
-  timeoutSeconds: 0,
-  memoryLimitMb: 0,
-  cpuLimitPercent: 0,
-  enableNetworking: false,
-  enableFilesystem: false,
-  workingDirectory: "",
-  environment: {},
-  maxOutputSizeMb: 0,
-  cpuTimeSeconds: 0,
-  networkHosts: [],
-};
-
-interface Run {
-  readonly entryPoint?: string;
-  readonly input?: unknown;
-  readonly timeoutSeconds?: number;
-  readonly memoryLimitMb?: number;
-  readonly maxOutputSizeMb?: number;
-}
-
-/** Runs a single module with JSON in and out. */
-async function run(client: TestClient, code: string, options: Run = {}): Promise<ExecuteCustomTaskResponse> {
-  const { entryPoint = "", input = null, ...limits } = options;
-  const answer = await unary(client.stub, client.stub.executeCustomTask, {
-    codePackage: new TextEncoder().encode(code),
-    entryPoint,
-    inputData: new TextEncoder().encode(JSON.stringify(input)),
-    serializationFormat: "json",
-    dependencies: [],
-    options: { ...OPTIONS, ...limits },
-  }).answer;
-  assert(answer.ok, answer.ok ? "" : answer.details);
-  return answer.response;
-}
-
-function resultOf(response: ExecuteCustomTaskResponse): unknown {
-  assert.equal(response.status, ExecutionStatus.SUCCESS, response.errorMessage);
-  return JSON.parse(new TextDecoder().decode(response.outputData));
-}
+import { resultOf, type Run, run } from "./run.ts";
 
 Deno.test("ExecuteCustomTask runs TypeScript and JavaScript in a sandbox of its own", async (test) => {
   await using server = await startTestServer({ settings: { "pool.maxWorkers": 1 } });

@@ -104,9 +104,10 @@ export function unary<Request, Response>(
   method: Unary<Request, Response>,
   request: Request,
   options: Partial<CallOptions> = {},
+  metadata = new Metadata(),
 ): PendingCall<Response> {
   const { promise, resolve } = Promise.withResolvers<Answer<Response>>();
-  const call = method.call(stub, request, new Metadata(), options, (error, response) => {
+  const call = method.call(stub, request, metadata, options, (error, response) => {
     resolve(error === null ? { ok: true, response } : { ok: false, code: error.code, details: error.details });
   });
   return { answer: promise, cancel: () => call.cancel() };

@@ -1,0 +1,54 @@
+/**
+ * Runs user code on a service.
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import type { Metadata } from "@grpc/grpc-js";
+import type { ExecuteCustomTaskResponse } from "../../protos/generated/execution.ts";
+import { ExecutionOptions, ExecutionStatus } from "../../protos/generated/types.ts";
+import { type Answer, type TestClient, unary } from "../support/client.ts";
+
+/** What most runs leave out: limits, rights, and what to run. */
+export interface Run extends Partial<ExecutionOptions> {
+  readonly entryPoint?: string;
+  readonly input?: unknown;
+  /** Headers of the call. */
+  readonly metadata?: Metadata;
+}
+
+/** Runs a single module with JSON in and out. */
+export function tryRun(
+  client: TestClient,
+  code: string,
+  options: Run = {},
+): Promise<Answer<ExecuteCustomTaskResponse>> {
+  const { entryPoint = "", input = null, metadata, ...wishes } = options;
+  return unary(
+    client.stub,
+    client.stub.executeCustomTask,
+    {
+      codePackage: new TextEncoder().encode(code),
+      entryPoint,
+      inputData: new TextEncoder().encode(JSON.stringify(input)),
+      serializationFormat: "json",
+      dependencies: [],
+      options: ExecutionOptions.fromPartial(wishes),
+    },
+    {},
+    metadata,
+  ).answer;
+}
+
+/** As {@linkcode tryRun}, for a call that must succeed, whatever the execution comes to. */
+export async function run(client: TestClient, code: string, options: Run = {}): Promise<ExecuteCustomTaskResponse> {
+  const answer = await tryRun(client, code, options);
+  assert(answer.ok, answer.ok ? "" : answer.details);
+  return answer.response;
+}
+
+/** The result of an execution that must have succeeded. */
+export function resultOf(response: ExecuteCustomTaskResponse): unknown {
+  assert.equal(response.status, ExecutionStatus.SUCCESS, response.errorMessage);
+  return JSON.parse(new TextDecoder().decode(response.outputData));
+}
