@@ -107,7 +107,7 @@ interface RunningService {
 async function start(config: Config, stack: AsyncDisposableStack): Promise<RunningService> {
   const { path: runtimeDirectory } = stack.use(await RuntimeDirectory.create());
   let serviceStatus = ServiceStatus.STARTING;
-  const jail = await selectJail(config.sandbox);
+  const jail = await selectJail(config.sandbox, runtimeDirectory);
   const metrics = new Metrics({ build: { version: SERVICE_VERSION, deno: Deno.version.deno } });
   const hostOptions = {
     jail,

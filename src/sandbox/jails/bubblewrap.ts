@@ -1,13 +1,17 @@
 /**
  * The jail of Linux namespaces: an own user, pid, network, ipc, uts and mount namespace through bubblewrap
- * (https://github.com/containers/bubblewrap), around the limits of the process jail.
+ * (https://github.com/containers/bubblewrap), a filter of system calls, and the limits of the process jail around them.
  * @module
  */
 
-import { ServiceError } from "../../errors.ts";
+import { messageOf, ServiceError } from "../../errors.ts";
+import { serviceLogger } from "../../logging/mod.ts";
 import { cacheFiles } from "../cache_files.ts";
 import type { Jail, JailedCommand, JailSpec } from "./jail.ts";
-import { processJail } from "./process.ts";
+import { limited } from "./process.ts";
+import { type SeccompFiles, writeSeccompFiles } from "./seccomp_files.ts";
+
+const logger = serviceLogger("sandbox");
 
 /** Nobody's ids, by convention of the Linux Standard Base. */
 const NOBODY = "65534";
@@ -35,31 +39,50 @@ const ISOLATION = [
   "sandbox",
 ];
 
+/** The descriptor on which bubblewrap reads its filter; it closes it before it starts the host. */
+const FILTER_DESCRIPTOR = 9;
+
 /**
- * Finds out whether bubblewrap works here, by starting this program in it.
+ * Finds out whether bubblewrap works here, by starting this program in it. Where the kernel takes no seccomp filters,
+ * the jail goes without and says so: namespaces alone are still stronger than the process jail.
  *
+ * @param directory the service's runtime directory, for the filters
  * @returns the jail
  * @throws {ServiceError} `CONFIG_INVALID` with the reason when it is not installed or not allowed
  */
-export async function bubblewrapJail(): Promise<Jail> {
+export async function bubblewrapJail(directory: string): Promise<Jail> {
   if (Deno.build.os !== "linux") throw unavailable("it needs Linux");
   const libraries = await sharedLibraries(Deno.execPath());
-  const jail: Jail = {
-    type: "bubblewrap",
-    description: "own namespaces (user, pid, network, ipc, uts, mount) with a read-only root, and resource limits",
-    enclose: (spec) => enclose(spec, libraries),
-  };
-  await tryOut(jail);
-  return jail;
+  const filtered = jailWith(libraries, await writeSeccompFiles(directory));
+  try {
+    await tryOut(filtered);
+    return filtered;
+  } catch (error) {
+    const unfiltered = jailWith(libraries, null);
+    await tryOut(unfiltered);
+    logger.warn("Sandbox hosts go without a filter of system calls (seccomp): {reason}", { reason: messageOf(error) });
+    return unfiltered;
+  }
 }
 
-function enclose(spec: JailSpec, libraries: readonly string[]): JailedCommand {
+function jailWith(libraries: readonly string[], filters: SeccompFiles | null): Jail {
+  const filter = filters === null ? "but no filter of system calls" : "a filter of system calls (seccomp)";
+  return {
+    type: "bubblewrap",
+    description:
+      `own namespaces (user, pid, network, ipc, uts, mount) with a read-only root, resource limits, ${filter}`,
+    enclose: (spec) => enclose(spec, libraries, filters),
+  };
+}
+
+function enclose(spec: JailSpec, libraries: readonly string[], filters: SeccompFiles | null): JailedCommand {
   const { program, args, env } = spec.command;
   const readable = [program, ...libraries, ...spec.readablePaths];
   const bubblewrap: JailedCommand = {
     program: "bwrap",
     args: [
       ...ISOLATION,
+      ...(filters === null ? [] : ["--seccomp", String(FILTER_DESCRIPTOR)]),
       ...readable.flatMap((path) => ["--ro-bind", path, path]),
       ...(spec.socketPath === "" ? [] : ["--bind", spec.socketPath, spec.socketPath]),
       "--size",
@@ -89,7 +112,10 @@ function enclose(spec: JailSpec, libraries: readonly string[]): JailedCommand {
     ],
     env: { PATH: "/usr/local/bin:/usr/bin:/bin" },
   };
-  return processJail.enclose({ ...spec, command: bubblewrap });
+  const limits = { ...spec, command: bubblewrap };
+  if (filters === null) return limited(limits);
+  const path = spec.allowLoopbackTcp === true ? filters.loopbackTcp : filters.closed;
+  return limited(limits, { descriptor: FILTER_DESCRIPTOR, path });
 }
 
 /** Paths of the libraries that the dynamic linker loads for a program; see ldd(1). */

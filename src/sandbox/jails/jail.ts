@@ -28,6 +28,8 @@ export interface JailSpec {
   readonly dataLimitBytes: number;
   /** File descriptors that it may hold. */
   readonly openFileLimit: number;
+  /** Whether it may use TCP on the loopback interface, where a jail filters system calls; no when absent. */
+  readonly allowLoopbackTcp?: boolean;
 }
 
 /** A kind of jail. */
