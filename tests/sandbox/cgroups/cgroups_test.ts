@@ -24,6 +24,7 @@ function separate(): FakeKernelGroups {
     "31 25 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct",
     "32 25 0:28 /box /sys/fs/cgroup/me\\040mory rw - cgroup cgroup rw,memory",
     "33 25 0:29 /other /sys/fs/cgroup/hidden rw - cgroup cgroup rw,pids",
+    "33 25 0:29 / /sys/fs/cgroup/covered rw - cgroup cgroup rw,pids",
     "34 25 0:29 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids",
   ]);
   kernel.addHierarchy("/sys/fs/cgroup/cpu,cpuacct", { controllers: ["cpu", "cpuacct"], pids: [PID] });
@@ -231,6 +232,7 @@ Deno.test("ControlGroup.setLimits() and add() fail when the kernel refuses what 
   await using group = groups.create("x");
   kernel.refuses.set("/sys/fs/cgroup/me mory", new Deno.errors.Busy("Device or resource busy (os error 16)"));
   kernel.enter("/sys/fs/cgroup/pids/a", 500);
+  kernel.leavesAfter = 0;
   for (const attempt of [() => group.setLimits({ memoryBytes: 1 }), () => group.add(500)]) {
     assert.throws(
       attempt,
