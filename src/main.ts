@@ -5,7 +5,7 @@
 
 import { ExecutionStatus, ServiceStatus } from "../protos/generated/types.ts";
 import { loadConfig } from "./config/mod.ts";
-import type { Config } from "./config/schema.ts";
+import type { Config, SandboxOptions } from "./config/schema.ts";
 import { messageOf, ServiceError } from "./errors.ts";
 import { highestMemoryMb } from "./execution/callers.ts";
 import { CUSTOM_TASK, Executor } from "./execution/executor.ts";
@@ -14,6 +14,7 @@ import { LoadMeter } from "./metrics/load_meter.ts";
 import { type ExecutionOutcome, Metrics, startMetricsServer } from "./metrics/mod.ts";
 import { RpcServer } from "./rpc/server.ts";
 import { checkRuntime } from "./runtime_check.ts";
+import { ControlGroups } from "./sandbox/cgroups/mod.ts";
 import { requireSandboxCode } from "./sandbox/code.ts";
 import { NO_GRANTS } from "./sandbox/grants.ts";
 import { HostPool } from "./sandbox/host_pool.ts";
@@ -109,10 +110,12 @@ interface RunningService {
 async function start(config: Config, stack: AsyncDisposableStack): Promise<RunningService> {
   const { path: runtimeDirectory } = stack.use(await RuntimeDirectory.create());
   let serviceStatus = ServiceStatus.STARTING;
-  const jail = await selectJail(config.sandbox);
+  const controlGroups = detectControlGroups(config.sandbox, stack);
+  const jail = await selectJail(config.sandbox, runtimeDirectory);
   const metrics = new Metrics({ build: { version: SERVICE_VERSION, deno: Deno.version.deno } });
   const hostOptions = {
     jail,
+    controlGroups,
     runtimeDirectory,
     onHostExit: ({ reason }: HostExit) => metrics.hostRestarted(reason),
     startTimeoutMs: config.pool.startTimeoutMs,
@@ -202,6 +205,14 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
       rpc.announceDrain();
     },
   };
+}
+
+/** Before any child lives: the kernel lets only a process without others in its group make groups below it. */
+function detectControlGroups({ enabled, controlGroups }: SandboxOptions, stack: AsyncDisposableStack) {
+  if (!enabled || controlGroups === "off") return undefined;
+  const { groups, description } = ControlGroups.detect();
+  logger.info("Limits of user code: {description}", { description });
+  return groups && stack.use(groups);
 }
 
 /** Probes one host of each role; one for user code is thrown away afterwards, since it has had its task. */

@@ -130,6 +130,9 @@ export const SandboxOptions = z.strictObject({
   type: z.enum(["auto", "bubblewrap", "process"]).default("auto").describe(
     "Jail around each sandbox host: bubblewrap (own namespaces), process (rlimits, no rights), or auto: the strongest that this machine has",
   ),
+  controlGroups: z.enum(["auto", "off"]).default("auto").describe(
+    "Whether the kernel's control groups limit CPU, memory and threads of user code: auto uses them where this service may make some",
+  ),
   probe: z.boolean().default(true).describe(
     "Whether each kind of sandbox proves at start that it keeps its task in; the service does not start if one fails",
   ),

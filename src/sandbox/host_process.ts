@@ -61,6 +61,10 @@ const RENEWED_GROWTH_BYTES = 64 * 1024 * 1024;
 const RENEWED_GROWTH_THREADS = 4;
 /** Deno names the threads of its workers by this and a number. */
 const WORKER_THREAD = "worker-";
+/** What a control group may hold beyond the host's baseline and the task's limits. */
+const GROUP_SLACK_BYTES = 64 * 1024 * 1024;
+/** Threads of a jail around the host, and of the runtime. */
+const GROUP_SLACK_THREADS = 16;
 /** A signal's exit code is this much above its number. */
 const SIGNAL_EXIT = 128;
 /** Sent to who writes a file beyond `RLIMIT_FSIZE`. */
@@ -211,8 +215,36 @@ export class HostProcess implements AsyncDisposable {
     const { message } = task;
     const assignment = this.#assignments.add(task);
     const { id } = assignment;
+    if (!this.#limitGroup(task)) {
+      // Fail closed: its exit settles the task.
+      this.#fail();
+      return () => {};
+    }
     this.#state.writer.send(isNodeTask(message) ? encodeTask(id, message) : encodePackageTask(id, message));
     return () => this.#abandon(assignment);
+  }
+
+  /** Has the kernel hold the task's limits. @returns whether it does, or nothing asks it to */
+  #limitGroup({ limits }: HostTask): boolean {
+    const { controlGroup, controllers } = this.#launched;
+    const { grants, maxUnpackedBytes } = this.#options;
+    const baseline = this.#baseline;
+    if (controlGroup === undefined || baseline === undefined) return true;
+    const files = maxUnpackedBytes + (grants.scratchBytes ?? 0);
+    try {
+      controlGroup.setLimits({
+        ...(controllers.has("cpu") ? { cpuPercent: limits.cpuPercent } : {}),
+        // Files in memory count, too. This stops what is too fast for the watch, which knows the task's own share.
+        ...(controllers.has("memory")
+          ? { memoryBytes: baseline.residentBytes + limits.memoryBytes + files + GROUP_SLACK_BYTES }
+          : {}),
+        ...(controllers.has("pids") ? { maxProcesses: baseline.threads + limits.threads + GROUP_SLACK_THREADS } : {}),
+      });
+      return true;
+    } catch (error) {
+      logger.error("Cannot limit sandbox host {host}: {error}", { host: this.id, error: messageOf(error) });
+      return false;
+    }
   }
 
   /** How long the running task has run, in milliseconds; 0 when none does. */
@@ -243,7 +275,9 @@ export class HostProcess implements AsyncDisposable {
     if (used.threads > limits.threads) return stop("threads", limits.threads, used.threads);
     if (scratchBytes > scratchLimit) return stop("scratch", scratchLimit, scratchBytes);
     if (this.#audit?.isFlooded) return stop("denials", 0, 0);
-    this.#governor.govern({ ...used, percent: limits.cpuPercent });
+    if (this.#launched.controlGroup === undefined || !this.#launched.controllers.has("cpu")) {
+      this.#governor.govern({ ...used, percent: limits.cpuPercent });
+    }
     this.#warn(head, nowMs);
     if (used.wallMs >= PATIENCE_MS) this.#returnWaiting();
   }
@@ -487,19 +521,22 @@ export class HostProcess implements AsyncDisposable {
   }
 
   async #awaitExit(received: Promise<void>): Promise<void> {
-    const { child, connection, files } = this.#launched;
+    const { child, connection, files, controlGroup } = this.#launched;
     const { code } = await child.status;
+    const ranOut = (controlGroup?.oomKills ?? 0) > 0;
     // What a jail may have left of it hears that it is over.
     await connection.closeWrite().catch(() => {});
     // Results that it had sent before it died are read first, or the wrong task would answer for its death.
     await received;
     const stderr = await this.#launched.stderr;
-    const exit: HostExit = { reason: this.#killReason ?? crashReason(stderr + this.#fatal), exitCode: code, stderr };
+    const reason = this.#killReason ?? (ranOut ? "out_of_memory" : crashReason(stderr + this.#fatal));
+    const exit: HostExit = { reason, exitCode: code, stderr };
     this.#state = { kind: "dead", exit };
     closeQuietly(connection);
     if (code === SIGNAL_EXIT + SIGXFSZ) this.#stopForFileSize();
     this.#loseAll(exit, true);
     await files.remove();
+    await controlGroup?.[Symbol.asyncDispose]();
     this.#exited.resolve(exit);
   }
 

@@ -10,6 +10,7 @@ import { MAX_TASK_TEXT_BYTES, ProtocolError } from "../../workers/protocol.ts";
 import { copyCache } from "./cache_files.ts";
 import { hostCommand, sandboxCode, sandboxDirectory } from "./code.ts";
 import type { Grants } from "./grants.ts";
+import type { ControlGroup, ControlGroups, Controller } from "./cgroups/mod.ts";
 import type { HostPaths } from "./host_paths.ts";
 import type { HostCache, Jail } from "./jails/mod.ts";
 import { MEGABYTE } from "../units.ts";
@@ -42,6 +43,8 @@ export interface HostOptions {
   readonly maxUnpackedBytes: number;
   readonly cache: HostCache;
   readonly grants: Grants;
+  /** Where the kernel's control groups can be had, each host for user code gets one. */
+  readonly controlGroups?: ControlGroups | undefined;
 }
 
 /** A started process at the other end of a socket; nothing of what it says has been checked yet. */
@@ -54,6 +57,9 @@ export interface LaunchedHost {
   readonly token: Uint8Array;
   /** Where its files lie. */
   readonly files: HostFiles;
+  readonly controlGroup: ControlGroup | undefined;
+  /** What it can limit. */
+  readonly controllers: ReadonlySet<Controller>;
 }
 
 /** The files of a host on disk. */
@@ -79,17 +85,20 @@ export async function launch<T>(
   const { outside } = files;
   const token = crypto.getRandomValues(new Uint8Array(32));
   using listener = Deno.listen({ transport: "unix", path: outside.socket });
+  const { controlGroups } = options;
+  const controlGroup = options.role === "task" ? controlGroups?.create(options.id) : undefined;
+  const controllers = controlGroups?.controllers ?? new Set<Controller>();
   let child: Deno.ChildProcess | undefined;
   let stderr = Promise.resolve("");
   let connecting: Promise<Deno.Conn> | undefined;
   try {
     await makeFiles(options, outside);
-    child = spawnHost(options, files);
+    child = spawnHost(options, files, controlGroup);
     stderr = readTail(child.stderr, MAX_STDERR_LENGTH);
     await writeBootstrap(child, options, files.inside, token);
     connecting = listener.accept();
     const connection = await firstOf(connecting, child, signal);
-    return await prepare({ child, connection, stderr, token, files });
+    return await prepare({ child, connection, stderr, token, files, controlGroup, controllers });
   } catch (cause) {
     connecting?.then(closeQuietly, () => {});
     let end = "";
@@ -98,6 +107,7 @@ export async function launch<T>(
       end = `; exit code ${(await child.status).code}`;
     }
     await files.remove();
+    await controlGroup?.[Symbol.asyncDispose]();
     const detail = (await stderr).trim();
     throw new ServiceError(
       "SANDBOX_LOST",
@@ -171,7 +181,11 @@ async function makeFiles({ jail, cache }: HostOptions, { code, scratch, audit, .
   if (cache.kind === "copy") await copyCache(cache.from, paths.cache);
 }
 
-function spawnHost(options: HostOptions, { outside, inside }: HostFiles): Deno.ChildProcess {
+function spawnHost(
+  options: HostOptions,
+  { outside, inside }: HostFiles,
+  controlGroup: ControlGroup | undefined,
+): Deno.ChildProcess {
   const { jail, memoryMb, maxUnpackedBytes, grants, cache, role, runtimeDirectory } = options;
   const scratchBytes = grants.scratchBytes ?? 0;
   const codeBytes = role === "task" ? maxUnpackedBytes : 0;
@@ -184,6 +198,7 @@ function spawnHost(options: HostOptions, { outside, inside }: HostFiles): Deno.C
     openFileLimit: OPEN_FILE_LIMIT,
     codeBytes,
     scratchBytes,
+    controlGroupFiles: controlGroup?.procsFiles ?? [],
   });
   return new Deno.Command(program, {
     args: [...args],

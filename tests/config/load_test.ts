@@ -133,7 +133,7 @@ const REFUSED: readonly [what: string, yaml: string, fault: RegExp][] = [
   [
     "a key like nothing known",
     "pool: { zzz: 1 }",
-    /unknown key; known here: maxWorkers, maxTaskHosts, readyTaskHosts, startTimeoutMs/,
+    /unknown key; known here: maxWorkers, maxTaskHosts, readyTaskHosts, keptIdleTimeoutMs, startTimeoutMs/,
   ],
   ["a list", "- server", /must be a section with the keys server, auth, execution/],
   ["a prototype", "__proto__: { polluted: 1 }", /service\.yaml:1: __proto__: unknown key/],

@@ -64,17 +64,17 @@ for (const type of await jailTypes()) {
 
     await test.step("a scratch folder takes files, in the folder that was asked for", async () => {
       const code = `export default async (_: unknown, { workingDirectory }: { workingDirectory: string }) => {
-        await Deno.mkdir("sub");
-        await Deno.writeTextFile("sub/a.txt", "one");
-        using file = await Deno.open("sub/a.txt", { append: true });
+        await Deno.mkdir("inner");
+        await Deno.writeTextFile("inner/a.txt", "one");
+        using file = await Deno.open("inner/a.txt", { append: true });
         await file.write(new TextEncoder().encode(" two"));
-        await Deno.rename("sub/a.txt", "../b.txt");
+        await Deno.rename("inner/a.txt", "../b.txt");
         return [
-          await Deno.readTextFile("../b.txt"), Deno.cwd() === workingDirectory, workingDirectory.endsWith("/work/here"),
+          await Deno.readTextFile("../b.txt"), Deno.cwd() === workingDirectory, workingDirectory.endsWith("/sub/here"),
           await Deno.stat("gone").catch((error) => error instanceof Deno.errors.NotFound),
         ];
       };`;
-      const answer = await run(client, code, { ...FILES, workingDirectory: "work/here" });
+      const answer = await run(client, code, { ...FILES, workingDirectory: "sub/here" });
       assert.deepEqual(resultOf(answer), ["one two", true, true, true]);
       const next = await run(client, `export default () => [...Deno.readDirSync(".")];`, FILES);
       assert.deepEqual(resultOf(next), [], "the next task finds an empty folder");

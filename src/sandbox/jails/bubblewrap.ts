@@ -1,13 +1,17 @@
 /**
  * The jail of Linux namespaces: an own user, pid, network, ipc, uts and mount namespace through bubblewrap
- * (https://github.com/containers/bubblewrap), around the limits of the process jail.
+ * (https://github.com/containers/bubblewrap), a filter of system calls, and the limits of the process jail around them.
  * @module
  */
 
-import { ServiceError } from "../../errors.ts";
+import { messageOf, ServiceError } from "../../errors.ts";
+import { serviceLogger } from "../../logging/mod.ts";
 import { cacheFiles } from "../cache_files.ts";
 import type { HostCache, Jail, JailedCommand, JailSpec } from "./jail.ts";
-import { processJail } from "./process.ts";
+import { limited } from "./process.ts";
+import { type SeccompFiles, writeSeccompFiles } from "./seccomp_files.ts";
+
+const logger = serviceLogger("sandbox");
 
 /** Nobody's ids, by convention of the Linux Standard Base. */
 const NOBODY = "65534";
@@ -48,18 +52,38 @@ const ISOLATION = [
   "sandbox",
 ];
 
+/** The descriptor on which bubblewrap reads its filter; it closes it before it starts the host. */
+const FILTER_DESCRIPTOR = 9;
+
 /**
- * Finds out whether bubblewrap works here, by starting this program in it.
+ * Finds out whether bubblewrap works here, by starting this program in it. Where the kernel takes no seccomp filters,
+ * the jail goes without and says so: namespaces alone are still stronger than the process jail.
  *
+ * @param directory the service's runtime directory, for the filters
  * @returns the jail
  * @throws {ServiceError} `CONFIG_INVALID` with the reason when it is not installed or not allowed
  */
-export async function bubblewrapJail(): Promise<Jail> {
+export async function bubblewrapJail(directory: string): Promise<Jail> {
   if (Deno.build.os !== "linux") throw unavailable("it needs Linux");
   const libraries = await sharedLibraries(Deno.execPath());
-  const jail: Jail = {
+  const filtered = jailWith(libraries, await writeSeccompFiles(directory));
+  try {
+    await tryOut(filtered);
+    return filtered;
+  } catch (error) {
+    const unfiltered = jailWith(libraries, null);
+    await tryOut(unfiltered);
+    logger.warn("Sandbox hosts go without a filter of system calls (seccomp): {reason}", { reason: messageOf(error) });
+    return unfiltered;
+  }
+}
+
+function jailWith(libraries: readonly string[], filters: SeccompFiles | null): Jail {
+  const filter = filters === null ? "but no filter of system calls" : "a filter of system calls (seccomp)";
+  return {
     type: "bubblewrap",
-    description: "own namespaces (user, pid, network, ipc, uts, mount) with a read-only root, and resource limits",
+    description:
+      `own namespaces (user, pid, network, ipc, uts, mount) with a read-only root, resource limits, ${filter}`,
     inside: ({ bundle, code, scratch, audit, egress }) => ({
       bundle: bundle && BUNDLE,
       socket: SOCKET,
@@ -69,19 +93,18 @@ export async function bubblewrapJail(): Promise<Jail> {
       audit: audit && AUDIT,
       egress: egress && EGRESS,
     }),
-    enclose: (spec) => enclose(spec, libraries),
+    enclose: (spec) => enclose(spec, libraries, filters),
   };
-  await tryOut(jail);
-  return jail;
 }
 
-function enclose(spec: JailSpec, libraries: readonly string[]): JailedCommand {
+function enclose(spec: JailSpec, libraries: readonly string[], filters: SeccompFiles | null): JailedCommand {
   const { program, args, env } = spec.command;
   const { bundle, socket, code, scratch, audit, egress } = spec.paths;
   const bubblewrap: JailedCommand = {
     program: "bwrap",
     args: [
       ...ISOLATION,
+      ...(filters === null ? [] : ["--seccomp", String(FILTER_DESCRIPTOR)]),
       ...readOnly(program, PROGRAM),
       ...libraries.flatMap((path) => readOnly(path, path)),
       ...(bundle === null ? [] : readOnly(bundle, BUNDLE)),
@@ -108,7 +131,10 @@ function enclose(spec: JailSpec, libraries: readonly string[]): JailedCommand {
     ],
     env: { PATH: "/usr/local/bin:/usr/bin:/bin" },
   };
-  return processJail.enclose({ ...spec, command: bubblewrap });
+  const limits = { ...spec, command: bubblewrap };
+  if (filters === null) return limited(limits);
+  const path = egress === null ? filters.closed : filters.loopbackTcp;
+  return limited(limits, { descriptor: FILTER_DESCRIPTOR, path });
 }
 
 function cacheMounts(cache: HostCache): readonly string[] {
@@ -148,6 +174,7 @@ async function tryOut(jail: Jail): Promise<void> {
     openFileLimit: 64,
     codeBytes: 0,
     scratchBytes: 0,
+    controlGroupFiles: [],
   });
   const { success, stderr } = await new Deno.Command(program, {
     args: [...args],

@@ -39,6 +39,8 @@ export interface JailSpec {
   readonly codeBytes: number;
   /** Bytes that the scratch folder may take; 0 where there is none. */
   readonly scratchBytes: number;
+  /** Files of control groups that the process writes its pid to before anything else, to join them. */
+  readonly controlGroupFiles: readonly string[];
 }
 
 /** A kind of jail. */

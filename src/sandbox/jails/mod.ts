@@ -24,9 +24,13 @@ const noJail: Jail = {
 
 /**
  * Gives the jail that is configured, or for `auto` the strongest that works here.
+ * @param runtimeDirectory where the jail may keep files that hosts are started with
  * @throws {ServiceError} `CONFIG_INVALID` when one was asked for by name and does not work: there is no silent fallback
  */
-export async function selectJail({ enabled, type }: SandboxOptions): Promise<Jail> {
+export async function selectJail(
+  { enabled, type }: Pick<SandboxOptions, "enabled" | "type">,
+  runtimeDirectory: string,
+): Promise<Jail> {
   if (!enabled) {
     logger.warn("Sandbox hosts are not jailed: SANDBOX_ENABLED is false, which is for development only");
     return noJail;
@@ -35,10 +39,10 @@ export async function selectJail({ enabled, type }: SandboxOptions): Promise<Jai
     case "process":
       return processJail;
     case "bubblewrap":
-      return await bubblewrapJail();
+      return await bubblewrapJail(runtimeDirectory);
     case "auto":
       try {
-        return await bubblewrapJail();
+        return await bubblewrapJail(runtimeDirectory);
       } catch (error) {
         logger.info("The process jail is used: {reason}", { reason: messageOf(error) });
         return processJail;
