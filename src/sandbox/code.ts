@@ -19,7 +19,7 @@ export const SANDBOX_CODE = {
   worker: new URL("worker.js", DIRECTORY),
   taskWorker: new URL("task_worker.js", DIRECTORY),
   probeWorker: new URL("probe_worker.js", DIRECTORY),
-  config: new URL("deno.json", DIRECTORY),
+  importMap: new URL("import_map.json", DIRECTORY),
 } as const;
 
 /** Files that a host hands to its worker on request. */
@@ -84,7 +84,8 @@ export function hostCommand({ socketPath, codeDirectory, denoDirectory, heapMb }
       "--no-lock",
       "--no-check",
       "--quiet",
-      `--config=${fileURLToPath(SANDBOX_CODE.config)}`,
+      "--no-config",
+      `--import-map=${fileURLToPath(SANDBOX_CODE.importMap)}`,
       `--allow-read=${[fileURLToPath(DIRECTORY), ...writable].join(",")}`,
       `--allow-write=${writable.join(",")}`,
       `--allow-net=unix:${socketPath}`,
