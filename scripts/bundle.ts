@@ -29,7 +29,7 @@ async function bundle(): Promise<void> {
       entrypoints: [new URL(`workers/${name}.ts`, ROOT).pathname],
       platform: "browser",
       format: "esm",
-      keepNames: true,
+      minify: true,
       write: false,
     });
     const [file] = result.outputFiles ?? [];
