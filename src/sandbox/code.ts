@@ -68,11 +68,14 @@ export interface HostCommandOptions {
 export function hostCommand({ socketPath, codeDirectory, denoDirectory, heapMb }: HostCommandOptions): JailedCommand {
   const env = { DENO_DIR: denoDirectory, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" };
   const writable = codeDirectory === null ? [socketPath] : [socketPath, codeDirectory];
-  const v8Flags = `--disallow-code-generation-from-strings,--max-old-space-size=${heapMb}`;
+  const safety = `--disallow-code-generation-from-strings,--max-old-space-size=${heapMb}`;
   // Compiled in, these flags would hold for the server too, which needs code generation.
   if (Deno.build.standalone) {
-    return { program: Deno.execPath(), args: [HOST_ROLE], env: { ...env, DENO_V8_FLAGS: v8Flags } };
+    return { program: Deno.execPath(), args: [HOST_ROLE], env: { ...env, DENO_V8_FLAGS: safety } };
   }
+  // Deno caches code as it was compiled before it ran: without this flag the functions that a task needs are not in it.
+  // For the many tasks of a node's host they are compiled once anyway.
+  const v8Flags = codeDirectory === null ? safety : `${safety},--no-lazy`;
   return {
     program: Deno.execPath(),
     args: [
