@@ -29,7 +29,7 @@ async function bundle(): Promise<void> {
       entrypoints: [new URL(`workers/${name}.ts`, ROOT).pathname],
       platform: "browser",
       format: "esm",
-      keepNames: true,
+      minify: true,
       write: false,
     });
     const [file] = result.outputFiles ?? [];
@@ -40,7 +40,10 @@ async function bundle(): Promise<void> {
   }
   const encoder = new TextEncoder();
   await writeIfChanged(new URL("denied.js", OUTPUT), encoder.encode(DENIED_MODULE));
-  await writeIfChanged(new URL("deno.json", OUTPUT), encoder.encode(JSON.stringify({ imports: deniedImports() })));
+  await writeIfChanged(
+    new URL("import_map.json", OUTPUT),
+    encoder.encode(JSON.stringify({ imports: deniedImports() })),
+  );
   for (const [name, contents] of await assetFiles()) await writeIfChanged(new URL(name, ASSETS), contents);
 }
 

@@ -58,7 +58,7 @@ export async function compileArguments({ target, output }: CompileOptions): Prom
  */
 export async function writeCompileConfig(): Promise<void> {
   const { imports, unstable, nodeModulesDir, allowScripts, compilerOptions } = await readJson("deno.json");
-  const denied = (await readJson(`${SANDBOX}deno.json`))["imports"];
+  const denied = (await readJson(`${SANDBOX}import_map.json`))["imports"];
   const inSandbox = Object.entries(denied as Record<string, string>).map(([specifier, module]) =>
     [specifier, module.replace("./", "./sandbox/")] as const
   );

@@ -14,13 +14,13 @@ export const HOST_ROLE = "sandbox-host";
 
 const DIRECTORY = new URL("../../dist/sandbox/", import.meta.url);
 
-/** Names of the modules that a host starts, and of its configuration. */
+/** Names of the modules that a host starts, and of what keeps them from others. */
 const FILES = {
   host: "host.js",
   worker: "worker.js",
   taskWorker: "task_worker.js",
   probeWorker: "probe_worker.js",
-  config: "deno.json",
+  importMap: "import_map.json",
 } as const;
 
 /** Where the modules of a host lie, as URLs. @param bundle their folder, `null` for a compiled program */
@@ -32,7 +32,7 @@ export function sandboxCode(bundle: string | null): Readonly<Record<keyof typeof
     worker: url(FILES.worker),
     taskWorker: url(FILES.taskWorker),
     probeWorker: url(FILES.probeWorker),
-    config: url(FILES.config),
+    importMap: url(FILES.importMap),
   };
 }
 
@@ -85,12 +85,15 @@ export function hostCommand({ paths, heapMb }: HostCommandOptions): JailedComman
     ...(audit === null ? {} : { DENO_AUDIT_PERMISSIONS: audit }),
   };
   const writable = [socket, code, scratch].filter((path) => path !== null);
-  const v8Flags = `--disallow-code-generation-from-strings,--max-old-space-size=${heapMb}`;
+  const safety = `--disallow-code-generation-from-strings,--max-old-space-size=${heapMb}`;
   // Compiled in, these flags would hold for the server too, which needs code generation.
   if (bundle === null) {
-    return { program: Deno.execPath(), args: [HOST_ROLE], env: { ...env, DENO_V8_FLAGS: v8Flags } };
+    return { program: Deno.execPath(), args: [HOST_ROLE], env: { ...env, DENO_V8_FLAGS: safety } };
   }
   const modules = sandboxCode(bundle);
+  // Deno caches code as it was compiled before it ran: without this flag the functions that a task needs are not in it.
+  // For the many tasks of a node's host they are compiled once anyway.
+  const v8Flags = code === null ? safety : `${safety},--no-lazy`;
   return {
     program: Deno.execPath(),
     args: [
@@ -102,7 +105,8 @@ export function hostCommand({ paths, heapMb }: HostCommandOptions): JailedComman
       "--no-lock",
       "--no-check",
       "--quiet",
-      `--config=${fileURLToPath(modules.config)}`,
+      "--no-config",
+      `--import-map=${fileURLToPath(modules.importMap)}`,
       `--allow-read=${[bundle, ...writable].join(",")}`,
       `--allow-write=${writable.join(",")}`,
       `--allow-net=${networkOf(paths)}`,

@@ -146,7 +146,8 @@ export function killQuietly(child: Deno.ChildProcess): void {
   }
 }
 
-function hostFiles({ id, role, jail, runtimeDirectory, cache, grants }: HostOptions): HostFiles {
+/** The files of a host that is started with these options. */
+export function hostFiles({ id, role, jail, runtimeDirectory, cache, grants }: HostOptions): HostFiles {
   const own = `${runtimeDirectory}/${id}`;
   const outside: HostPaths = {
     bundle: sandboxDirectory(),

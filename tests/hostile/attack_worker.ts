@@ -42,7 +42,7 @@ const MODULES = [
   "node:test",
   "file:///etc/passwd",
   "file:///proc/self/environ",
-  "./deno.json",
+  "./import_map.json",
   "./host.js",
   "https://example.com/x.js",
   "http://127.0.0.1:1/x.js",

@@ -53,7 +53,7 @@ async function run(host: HostProcess, { nodeType, config, input }: typeof TASKS[
 function jailWithoutAssets(directory: RuntimeDirectory): Jail {
   const copy = `${directory.path}/copy`;
   Deno.mkdirSync(copy);
-  for (const name of ["host.js", "worker.js", "deno.json", "denied.js"]) {
+  for (const name of ["host.js", "worker.js", "import_map.json", "denied.js"]) {
     Deno.copyFileSync(`${sandboxDirectory()}/${name}`, `${copy}/${name}`);
   }
   return { ...hostOptions(directory).jail, inside: (paths) => ({ ...paths, bundle: copy }) };

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { cacheFiles } from "../../src/sandbox/cache_files.ts";
+import { sandboxCode, sandboxDirectory } from "../../src/sandbox/code.ts";
 import { selectJail } from "../../src/sandbox/jails/mod.ts";
 import { fillCache } from "../../src/sandbox/warm_cache.ts";
 import { hostOptions, RuntimeDirectory, startHost } from "../support/hosts.ts";
@@ -11,14 +13,24 @@ function contentsOf(directory: string): Record<string, string> {
   );
 }
 
+Deno.test("fillCache() waits until the worker's code is in the cache", async () => {
+  await using directory = new RuntimeDirectory();
+  const from = await fillCache("task", hostOptions(directory));
+  using database = new DatabaseSync(`${from}/v8_code_cache_v2`);
+  const query = database.prepare("SELECT length(data) AS bytes FROM codecache WHERE specifier = ?");
+  // The parser's functions are in it, which V8 would rather compile when they are called.
+  assert(Number(query.get(sandboxCode(sandboxDirectory()).taskWorker)?.["bytes"]) > 700_000);
+});
+
 for (const type of ["auto", "process"] as const) {
   Deno.test(`fillCache() fills a cache that hosts start from and leave as it is: ${type}`, async () => {
     await using directory = new RuntimeDirectory();
     const jail = await selectJail({ enabled: true, type }, directory.path);
-    const from = await fillCache("node", hostOptions(directory));
+    const from = await fillCache("node", hostOptions(directory, { jail }));
     assert(from !== null);
     const filled = contentsOf(from);
     assert(Object.keys(filled).some((name) => name.startsWith("v8_code_cache")), "V8's code is in it");
+    assert(!Object.keys(filled).some((name) => /-(?:wal|shm)$/.test(name)), "nothing of it waits in a log");
     for (const id of ["first", "second"]) {
       await using host = await startHost(directory, { id, jail, cache: { kind: "copy", from } });
       assert(host.nodes.length > 0);

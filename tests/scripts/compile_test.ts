@@ -86,7 +86,7 @@ Deno.test("compileArguments() pass the platform on, and leave nothing to be aske
 Deno.test("writeCompileConfig() denies the sandbox's modules every builtin of Node, and nobody else", async () => {
   await writeCompileConfig();
   const config = JSON.parse(await Deno.readTextFile(new URL("dist/compile.json", ROOT)));
-  const sandbox = JSON.parse(await Deno.readTextFile(new URL("dist/sandbox/deno.json", ROOT)));
+  const sandbox = JSON.parse(await Deno.readTextFile(new URL("dist/sandbox/import_map.json", ROOT)));
   assert.deepEqual(Object.keys(config.scopes), ["./sandbox/"]);
   assert.deepEqual(Object.keys(config.scopes["./sandbox/"]), Object.keys(sandbox.imports));
   assert.equal(config.scopes["./sandbox/"]["node:fs"], "./sandbox/denied.js");

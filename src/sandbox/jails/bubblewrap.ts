@@ -8,7 +8,7 @@ import { messageOf, ServiceError } from "../../errors.ts";
 import { serviceLogger } from "../../logging/mod.ts";
 import { cacheFiles } from "../cache_files.ts";
 import type { HostCache, Jail, JailedCommand, JailSpec } from "./jail.ts";
-import { limited } from "./process.ts";
+import { limited, type OpenedFile } from "./process.ts";
 import { type SeccompFiles, writeSeccompFiles } from "./seccomp_files.ts";
 
 const logger = serviceLogger("sandbox");
@@ -54,6 +54,10 @@ const ISOLATION = [
 
 /** The descriptor on which bubblewrap reads its filter; it closes it before it starts the host. */
 const FILTER_DESCRIPTOR = 9;
+/** The first of those on which it reads the files of the cache. */
+const FIRST_CACHE_DESCRIPTOR = 3;
+/** Deno's cache has three files; a shell knows descriptors up to 9 by number. */
+const MAX_CACHE_FILES = FILTER_DESCRIPTOR - FIRST_CACHE_DESCRIPTOR;
 
 /**
  * Finds out whether bubblewrap works here, by starting this program in it. Where the kernel takes no seccomp filters,
@@ -99,6 +103,7 @@ function jailWith(libraries: readonly string[], filters: SeccompFiles | null): J
 
 function enclose(spec: JailSpec, libraries: readonly string[], filters: SeccompFiles | null): JailedCommand {
   const { program, args, env } = spec.command;
+  const cached = cachedFiles(spec.cache);
   const { bundle, socket, code, scratch, audit, egress } = spec.paths;
   const bubblewrap: JailedCommand = {
     program: "bwrap",
@@ -111,7 +116,9 @@ function enclose(spec: JailSpec, libraries: readonly string[], filters: SeccompF
       ...(socket === "" ? [] : ["--bind", socket, SOCKET]),
       ...(egress === null ? [] : ["--bind", egress, EGRESS]),
       ...(audit === null ? [] : ["--bind", audit, AUDIT]),
-      ...cacheMounts(spec.cache),
+      ...(spec.cache.kind === "fill" ? ["--bind", spec.cache.directory, CACHE] : emptyFolder(CACHE, CACHE_BYTES)),
+      // Copies: SQLite, which Deno keeps its cache with, takes a database that it cannot write to for none.
+      ...cached.flatMap(({ descriptor, name }) => ["--file", String(descriptor), `${CACHE}/${name}`]),
       ...(code === null ? [] : emptyFolder(CODE, Math.ceil(spec.codeBytes * CODE_OVERHEAD))),
       ...(scratch === null ? [] : emptyFolder(SCRATCH, spec.scratchBytes)),
       // Deno looks for its own path; a whole /proc would tell more than it should.
@@ -132,15 +139,21 @@ function enclose(spec: JailSpec, libraries: readonly string[], filters: SeccompF
     env: { PATH: "/usr/local/bin:/usr/bin:/bin" },
   };
   const limits = { ...spec, command: bubblewrap };
-  if (filters === null) return limited(limits);
+  if (filters === null) return limited(limits, cached);
   const path = egress === null ? filters.closed : filters.loopbackTcp;
-  return limited(limits, { descriptor: FILTER_DESCRIPTOR, path });
+  return limited(limits, [...cached, { descriptor: FILTER_DESCRIPTOR, path }]);
 }
 
-function cacheMounts(cache: HostCache): readonly string[] {
-  if (cache.kind === "fill") return ["--bind", cache.directory, CACHE];
-  const files = cacheFiles(cache.from).flatMap((name) => readOnly(`${cache.from}/${name}`, `${CACHE}/${name}`));
-  return [...emptyFolder(CACHE, CACHE_BYTES), ...files];
+/** The files of the filled cache, each open on a descriptor of its own. */
+function cachedFiles(cache: HostCache): readonly (OpenedFile & { readonly name: string })[] {
+  if (cache.kind === "fill") return [];
+  const names = cacheFiles(cache.from);
+  if (names.length > MAX_CACHE_FILES) throw new RangeError(`Cannot hand over a cache of ${names.length} files`);
+  return names.map((name, index) => ({
+    name,
+    path: `${cache.from}/${name}`,
+    descriptor: FIRST_CACHE_DESCRIPTOR + index,
+  }));
 }
 
 function readOnly(outside: string, inside: string): readonly string[] {

@@ -23,7 +23,7 @@ export interface OpenedFile {
 }
 
 /** Limits through the shell's `ulimit` (POSIX.1-2017, XCU), so that no tool need be installed; `exec` keeps the pid. */
-export function limited(spec: JailSpec, opened?: OpenedFile): JailedCommand {
+export function limited(spec: JailSpec, opened: readonly OpenedFile[] = []): JailedCommand {
   const { command, dataLimitBytes, fileLimitBytes, openFileLimit, controlGroupFiles } = spec;
   const steps = [
     // A Ctrl-C goes to the whole process group: the server drains, and neither host nor jail may end before it has.
@@ -33,10 +33,10 @@ export function limited(spec: JailSpec, opened?: OpenedFile): JailedCommand {
     `ulimit -n ${openFileLimit}`,
     `ulimit -f ${Math.ceil(fileLimitBytes / ULIMIT_BLOCK_BYTES)}`,
     `ulimit -d ${Math.ceil(dataLimitBytes / 1024)}`,
-    ...(opened === undefined ? [] : [`exec ${opened.descriptor}<"$1"`, "shift"]),
+    ...opened.flatMap(({ descriptor }) => [`exec ${descriptor}<"$1"`, "shift"]),
     `exec "$@"`,
   ];
-  const files = [...controlGroupFiles, ...(opened === undefined ? [] : [opened.path])];
+  const files = [...controlGroupFiles, ...opened.map(({ path }) => path)];
   const args = [...files, command.program, ...command.args];
   return { program: "/bin/sh", args: ["-c", steps.join(" && "), "sh", ...args], env: command.env };
 }
