@@ -110,7 +110,9 @@ function tryParseRule(text: string): HostRule | string {
   if (host.startsWith("[") || host.includes("/")) return rangeRule(text, host, port);
   if (host.startsWith("*.")) {
     const name = canonicalName(host.slice(2));
-    return name === undefined ? `"${host.slice(2)}" is no host name` : { text, port, kind: "below", suffix: `.${name}` };
+    return name === undefined
+      ? `"${host.slice(2)}" is no host name`
+      : { text, port, kind: "below", suffix: `.${name}` };
   }
   if (host.includes("*")) return "a * stands alone, or for the first labels of a name, as in *.example.com";
   const address = parseIp(host);
