@@ -33,18 +33,16 @@ export interface EgressPermissions {
 }
 
 /** What the flags and permissions must be for a task with these rules. */
-export function egressPermissions(rules: HostRules): EgressPermissions {
-  const names = new Set<string>();
-  let all = false;
-  for (const rule of rules.rules) {
-    const host = permissionHost(rule);
-    if (host === undefined) all = true;
-    else names.add(host);
-  }
+export function egressPermissions({ rules }: HostRules): EgressPermissions {
+  const names = [...new Set(rules.map(permissionHost))];
+  const needsAll = names.includes(undefined);
+  const hosts = names.filter((name) => name !== undefined);
+  // A worker may have a range only where its host may have all.
+  const hostNeedsAll = needsAll || hosts.some((host) => host.includes("/"));
   return {
-    hostAllow: all ? null : [RELAY_HOSTNAME, ...names],
+    hostAllow: hostNeedsAll ? null : [RELAY_HOSTNAME, ...hosts],
     hostDeny: deniedAddresses(rules),
-    worker: (relayPort) => all ? true : [`${RELAY_HOSTNAME}:${relayPort}`, ...names],
+    worker: (relayPort) => needsAll ? true : [`${RELAY_HOSTNAME}:${relayPort}`, ...hosts],
   };
 }
 
@@ -57,14 +55,16 @@ function permissionHost(rule: HostRule): string | undefined {
       return `*${rule.suffix}`;
     case "name":
       return rule.name;
-    case "range":
-      if (rule.network.family === 4) return `${rule.network.text}/${rule.prefix}`;
-      return rule.prefix === 128 ? `[${rule.network.text}]` : undefined;
+    case "range": {
+      const { text, family } = rule.network;
+      if (family === 4) return rule.prefix === 32 ? text : `${text}/${rule.prefix}`;
+      return rule.prefix === 128 ? `[${text}]` : undefined;
+    }
   }
 }
 
 /** All that is not public, less what the rules give as addresses: Deno would not even ask the proxy for that. */
-function deniedAddresses({ rules }: HostRules): string[] {
+function deniedAddresses(rules: readonly HostRule[]): string[] {
   const ranges = rules.filter((rule) => rule.kind === "range");
   const loopback = RELAY_HOSTNAME === "127.0.0.1" ? [] : complement(127, RELAY_HOSTNAME);
   const ipv4 = [...NON_PUBLIC_IPV4.filter(([network]) => network !== "127.0.0.0"), ...loopback];
