@@ -8,7 +8,8 @@
  * @module
  */
 
-import { refusalOf, refusalOfResponse, tunnelRefused } from "./refusals.ts";
+import { refusalOfResponse, tunnelRefused } from "./refusals.ts";
+import { checkedTarget, concealConstructors, type GrantedConnectOptions, openTunnel, refuseOthers } from "./tunnel.ts";
 
 /** How a worker reaches the egress proxy. */
 export interface NetworkGrant {
@@ -19,13 +20,6 @@ export interface NetworkGrant {
   readonly token: string;
   /** Certificates to trust beside those that Deno brings along, in PEM; from the server's configuration. */
   readonly caCerts?: readonly string[];
-}
-
-/** Where to connect to. */
-export interface GrantedConnectOptions {
-  readonly hostname?: string;
-  readonly port: number;
-  readonly transport?: "tcp";
 }
 
 /** Where to connect to with TLS. */
@@ -47,25 +41,17 @@ export interface GrantedNetwork {
   readonly startTls: (connection: Deno.TcpConn, options?: GrantedStartTlsOptions) => Promise<Deno.TlsConn>;
 }
 
-/** Longest answer of the proxy that is read. */
-const MAX_ANSWER_BYTES = 16 * 1024;
 /** A pooled connection holds one of few places at the proxy. */
 const POOL_IDLE_MS = 5_000;
 const POOL_IDLE_PER_HOST = 2;
 
-const { apply, getOwnPropertyDescriptor, getPrototypeOf, deleteProperty, ownKeys } = Reflect;
+const { apply, getOwnPropertyDescriptor, ownKeys } = Reflect;
 const { freeze } = Object;
 const denoFetch = fetch;
-const denoConnect = Deno.connect;
 const denoStartTls = Deno.startTls;
 const denoCreateHttpClient = Deno.createHttpClient;
 const NativeRequest = Request;
 const NativeUrl = URL;
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-const { encode } = TextEncoder.prototype;
-const { decode } = TextDecoder.prototype;
-const toBase64 = btoa;
 const requestUrl = getterOf(Request.prototype, "url");
 const urlProtocol = getterOf(URL.prototype, "protocol");
 const urlHostname = getterOf(URL.prototype, "hostname");
@@ -91,7 +77,7 @@ export function grantNetwork(grant: NetworkGrant): GrantedNetwork {
     poolMaxIdlePerHost: POOL_IDLE_PER_HOST,
     poolIdleTimeout: POOL_IDLE_MS,
   });
-  const authorization = toBase64(`${user}:${token}`);
+  const way = { proxyHostname, proxyPort, authorization: `Basic ${btoa(`${user}:${token}`)}` };
   // The setters on these prototypes run in the middle of `fetch`, on the request that holds the client.
   for (const { prototype } of FETCH_CLASSES) freeze(prototype);
 
@@ -128,7 +114,7 @@ export function grantNetwork(grant: NetworkGrant): GrantedNetwork {
     const parsed = new NativeUrl(url);
     const port = Number(apply(urlPort, parsed, []) || 443);
     try {
-      const connection = await openTunnel(apply(urlHostname, parsed, []), port);
+      const connection = await openTunnel(way, { hostname: apply(urlHostname, parsed, []), port });
       connection.close();
       return error;
     } catch (reason) {
@@ -136,27 +122,8 @@ export function grantNetwork(grant: NetworkGrant): GrantedNetwork {
     }
   }
 
-  async function openTunnel(hostname: string, port: number): Promise<Deno.TcpConn> {
-    const connection = await denoConnect({ hostname: proxyHostname, port: proxyPort });
-    const { read, write, close } = methodsOf(connection);
-    try {
-      const authority = `${hostname}:${port}`;
-      const head = apply(encode, encoder, [
-        `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\nProxy-Authorization: Basic ${authorization}\r\n\r\n`,
-      ]);
-      for (let at = 0; at < head.length;) at += await apply(write, connection, [head.subarray(at)]);
-      const { status, text } = await readAnswer((buffer) => apply(read, connection, [buffer]));
-      if (status !== 200) throw refusalOf(status, `Cannot connect to ${authority}`, text);
-      return connection;
-    } catch (error) {
-      apply(close, connection, []);
-      throw error;
-    }
-  }
-
   async function connect(options: GrantedConnectOptions): Promise<Deno.TcpConn> {
-    const { hostname, port } = checkedTarget(options, "connect", ["hostname", "port", "transport"]);
-    return await openTunnel(hostname, port);
+    return await openTunnel(way, checkedTarget(options, "connect", ["hostname", "port", "transport"]));
   }
 
   async function startTls(connection: Deno.TcpConn, options: GrantedStartTlsOptions = {}): Promise<Deno.TlsConn> {
@@ -174,7 +141,7 @@ export function grantNetwork(grant: NetworkGrant): GrantedNetwork {
   async function connectTls(options: GrantedConnectTlsOptions): Promise<Deno.TlsConn> {
     const { hostname, port } = checkedTarget(options, "connectTls", ["hostname", "port", "transport", "alpnProtocols"]);
     const { alpnProtocols } = options;
-    const connection = await openTunnel(hostname, port);
+    const connection = await openTunnel(way, { hostname, port });
     return await startTls(connection, {
       hostname: hostname.startsWith("[") ? hostname.slice(1, -1) : hostname,
       ...(alpnProtocols === undefined ? {} : { alpnProtocols }),
@@ -189,95 +156,4 @@ function getterOf(prototype: object, name: string): () => string {
   const get = getOwnPropertyDescriptor(prototype, name)?.get;
   if (get === undefined) throw new TypeError(`Cannot capture getter "${name}": there is none`);
   return get;
-}
-
-interface Methods {
-  readonly read: (buffer: Uint8Array) => Promise<number | null>;
-  readonly write: (bytes: Uint8Array) => Promise<number>;
-  readonly close: () => void;
-}
-let methods: Methods | undefined;
-
-/** Taken from the first connection, which user code has not seen yet. */
-function methodsOf(connection: Deno.TcpConn): Methods {
-  if (methods === undefined) {
-    const { read, write, close } = connection;
-    methods = { read, write, close };
-    concealConstructors(connection);
-  }
-  return methods;
-}
-
-/** The classes take the number of any resource of the worker: nobody may make an object of them. */
-function concealConstructors(connection: object): void {
-  for (let at = getPrototypeOf(connection); at !== null && at !== Object.prototype; at = getPrototypeOf(at)) {
-    deleteProperty(at, "constructor");
-  }
-}
-
-/**
- * Reads the proxy's answer to `CONNECT` and not one byte more, which would be the server's: never more than what must
- * still come before the head can end.
- */
-async function readAnswer(
-  read: (buffer: Uint8Array) => Promise<number | null>,
-): Promise<{ status: number; text: string }> {
-  const answer = new Uint8Array(MAX_ANSWER_BYTES);
-  let length = 0;
-  let wanted = "HTTP/1.1 200 \r\n\r\n".length;
-  while (wanted > 0) {
-    const count = length + wanted > answer.length ? null : await read(answer.subarray(length, length + wanted));
-    if (count === null) throw new Error("Cannot connect: the egress proxy closed the connection");
-    length += count;
-    wanted = wanted > 4 ? Math.max(wanted - count, missing(answer, length)) : missing(answer, length);
-  }
-  const status = Number(apply(decode, decoder, [answer.subarray(9, 12)]));
-  // A refusal goes on to the end of the connection, and there it may be read in large pieces.
-  while (status !== 200 && length < answer.length) {
-    const count = await read(answer.subarray(length));
-    if (count === null) break;
-    length += count;
-  }
-  return { status, text: apply(decode, decoder, [answer.subarray(0, length)]) };
-}
-
-/** How many of the four bytes that end a head are still to come. */
-function missing(bytes: Uint8Array, length: number): number {
-  const END = [13, 10, 13, 10];
-  for (let have = 4; have > 0; have--) {
-    if (length >= have && END.slice(0, have).every((byte, index) => bytes[length - have + index] === byte)) {
-      return 4 - have;
-    }
-  }
-  return 4;
-}
-
-/** The host as URLs write it: nothing of it can end the line that it stands in. */
-function checkedTarget(
-  options: GrantedConnectOptions,
-  name: string,
-  offered: readonly string[],
-): { hostname: string; port: number } {
-  refuseOthers(options, name, offered);
-  const { hostname = "127.0.0.1", port, transport = "tcp" } = options;
-  if (transport !== "tcp") {
-    throw new TypeError(`Cannot ${name}: transport "${String(transport)}" is not offered, only "tcp"`);
-  }
-  if (typeof port !== "number" || !(port >= 1 && port <= 65_535) || port % 1 !== 0) {
-    throw new TypeError(`Cannot ${name}: port "${String(port)}" is not between 1 and 65535`);
-  }
-  const text = String(hostname);
-  if (!/^[^\s/?#@\\:[\]]+$|^\[?[0-9A-Fa-f:.]+\]?$/.test(text)) {
-    throw new TypeError(`Cannot ${name}: "${text}" is no host name or address`);
-  }
-  const url = new NativeUrl(`http://${text.includes(":") && !text.startsWith("[") ? `[${text}]` : text}/`);
-  return { hostname: apply(urlHostname, url, []), port };
-}
-
-function refuseOthers(options: object, name: string, offered: readonly string[]): void {
-  for (const key of ownKeys(options)) {
-    if (typeof key === "string" && !offered.includes(key)) {
-      throw new TypeError(`Cannot ${name}: option "${key}" is not offered in a sandbox`);
-    }
-  }
 }

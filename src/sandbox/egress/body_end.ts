@@ -50,6 +50,7 @@ export class BodyEnd {
       this.#line += String.fromCharCode(bytes[at] ?? 0);
       at++;
       if (this.#line.endsWith("\r\n")) this.#endLine(this.#line.slice(0, -2));
+      else if (/\r.|\n/s.test(this.#line)) throw new BadRequest("a line between chunks holds a lone CR or LF");
       else if (this.#line.length > MAX_LINE_BYTES) throw new BadRequest("a line between chunks is too long");
     }
     return at;
@@ -57,7 +58,6 @@ export class BodyEnd {
 
   #endLine(line: string): void {
     this.#line = "";
-    if (/[\r\n]/.test(line)) throw new BadRequest("a line between chunks holds a lone CR or LF");
     switch (this.#state) {
       case "size": {
         const size = /^([0-9A-Fa-f]{1,12})(?:[ \t]*;[\t\x20-\x7e]*)?$/.exec(line)?.[1];
@@ -71,7 +71,7 @@ export class BodyEnd {
         this.#state = "size";
         return;
       default:
-        this.#trailerBytes += line.length;
+        this.#trailerBytes += line.length + 2;
         if (this.#trailerBytes > MAX_TRAILER_BYTES) throw new BadRequest("the trailer is too long");
         if (line === "") this.#state = "done";
     }

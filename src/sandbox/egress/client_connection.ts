@@ -6,44 +6,11 @@
 import { messageOf } from "../../errors.ts";
 import { type Refusal, refusalResponse, TUNNEL_OPEN } from "./answer.ts";
 import { BodyEnd } from "./body_end.ts";
-import { dial, type Resolve } from "./dial.ts";
-import type { BoundedEvents } from "./events.ts";
+import { type EgressContext, trafficFault } from "./context.ts";
+import { dial } from "./dial.ts";
 import { closeQuietly, IdleTimer, pipe, writeAll } from "./pipe.ts";
 import { BadRequest, headEnd, parseRequestHead, type ProxyRequest } from "./request_head.ts";
-import { type HostRules, targetText } from "./rules.ts";
-
-/** Bounds of one egress proxy. */
-export interface EgressLimits {
-  /** Connections at once; further ones wait. */
-  readonly maxConnections: number;
-  /** Connections in the proxy's life; further ones are refused. */
-  readonly maxConnectionsTotal: number;
-  /** Length of a request's line and fields. */
-  readonly maxHeadBytes: number;
-  /** Time for the head to come. */
-  readonly headTimeoutMs: number;
-  /** Time to resolve the name and to connect. */
-  readonly connectTimeoutMs: number;
-  /** A connection on which nothing moves for this long is closed. */
-  readonly idleTimeoutMs: number;
-  /** Bytes that the task may send, heads included, in the proxy's life; `null` for no limit. */
-  readonly maxSentBytes: number | null;
-  /** Bytes that the task may receive in the proxy's life; `null` for no limit. */
-  readonly maxReceivedBytes: number | null;
-  /** Events told; the rest is counted. */
-  readonly maxEvents: number;
-}
-
-/** What the connections of one proxy share. */
-export interface EgressContext {
-  readonly rules: HostRules;
-  readonly limits: EgressLimits;
-  readonly resolve: Resolve;
-  readonly events: BoundedEvents;
-  /** Whether these are the task's credentials. */
-  readonly isAuthentic: (credentials: string | undefined) => boolean;
-  readonly traffic: { sentBytes: number; receivedBytes: number };
-}
+import { targetText } from "./rules.ts";
 
 /** What comes behind a refused head is read, up to this much, so that the answer is not lost with a reset. */
 const MAX_LINGER_BYTES = 64 * 1024;
@@ -255,16 +222,6 @@ export class ClientConnection {
 }
 
 type Count = (bytes: Uint8Array) => Uint8Array;
-
-function trafficFault({ traffic, limits }: EgressContext): string | undefined {
-  if (limits.maxSentBytes !== null && traffic.sentBytes > limits.maxSentBytes) {
-    return `the task has sent more than ${limits.maxSentBytes} bytes`;
-  }
-  if (limits.maxReceivedBytes !== null && traffic.receivedBytes > limits.maxReceivedBytes) {
-    return `the task has received more than ${limits.maxReceivedBytes} bytes`;
-  }
-  return undefined;
-}
 
 function tryParse(head: Uint8Array): ProxyRequest | Refusal {
   try {

@@ -7,7 +7,8 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { messageOf } from "../../errors.ts";
 import { serviceLogger } from "../../logging/mod.ts";
-import { ClientConnection, type EgressContext, type EgressLimits } from "./client_connection.ts";
+import { ClientConnection } from "./client_connection.ts";
+import type { EgressContext, EgressLimits } from "./context.ts";
 import { type Resolve, resolveBySystem } from "./dial.ts";
 import { BoundedEvents, type EgressEvent } from "./events.ts";
 import { closeQuietly } from "./pipe.ts";
@@ -17,19 +18,6 @@ const logger = serviceLogger("sandbox");
 
 /** User name in a task's credentials; the token is what counts. */
 export const EGRESS_USER = "task";
-
-/** Bounds that leave ordinary programs alone. */
-export const EGRESS_LIMITS: EgressLimits = {
-  maxConnections: 16,
-  maxConnectionsTotal: 10_000,
-  maxHeadBytes: 32 * 1024,
-  headTimeoutMs: 10_000,
-  connectTimeoutMs: 15_000,
-  idleTimeoutMs: 120_000,
-  maxSentBytes: null,
-  maxReceivedBytes: null,
-  maxEvents: 100,
-};
 
 /** Options of an {@linkcode EgressProxy}. */
 export interface EgressProxyOptions {
