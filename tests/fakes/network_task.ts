@@ -143,19 +143,25 @@ const ATTACKS = {
     }
     return await textOf(network.fetch(url));
   },
-  /** A function that Deno looks for on its request, and would call with it. */
+  /** Functions that Deno looks for on its requests, and would call with them; there only once options are read. */
   async pollution(network: GrantedNetwork, url: string) {
-    Object.defineProperty(Object.prototype, "header", {
+    const keys = ["header", "onCancel"];
+    const disarmed = {
       configurable: true,
       value(this: { clientRid: null }) {
         this.clientRid = null;
-        return undefined;
       },
-    });
+    };
+    const init = {
+      get method() {
+        for (const key of keys) Object.defineProperty(Object.prototype, key, disarmed);
+        return "GET";
+      },
+    };
     try {
-      return await textOf(network.fetch(url));
+      return await textOf(network.fetch(url, init));
     } finally {
-      Reflect.deleteProperty(Object.prototype, "header");
+      for (const key of keys) Reflect.deleteProperty(Object.prototype, key);
     }
   },
   /** The class of a connection, made for another resource. */

@@ -56,7 +56,7 @@ const requestUrl = getterOf(Request.prototype, "url");
 const urlProtocol = getterOf(URL.prototype, "protocol");
 const urlHostname = getterOf(URL.prototype, "hostname");
 const urlPort = getterOf(URL.prototype, "port");
-/** Keys that every object inherits. Deno's `fetch` reads some that its own objects lack: a new one could reach them. */
+/** Keys that every object inherits. Deno's requests read some that they lack (`onCancel`): a new one could reach them. */
 const INHERITED_KEYS = ownKeys(Object.prototype).length;
 const FETCH_CLASSES = [Request, Response, Headers, FormData];
 
@@ -82,9 +82,6 @@ export function grantNetwork(grant: NetworkGrant): GrantedNetwork {
   for (const { prototype } of FETCH_CLASSES) freeze(prototype);
 
   async function grantedFetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-    if (ownKeys(Object.prototype).length !== INHERITED_KEYS) {
-      throw new TypeError("Cannot fetch: Object.prototype has been extended");
-    }
     // All that is the user's is read here; a client of theirs does not come to anything, since the next line sets ours.
     const request = new NativeRequest(input instanceof NativeUrl ? input.href : input, init);
     const url = new NativeUrl(apply(requestUrl, request, []));
@@ -93,6 +90,10 @@ export function grantNetwork(grant: NetworkGrant): GrantedNetwork {
       throw new TypeError("Cannot fetch: file URLs are not offered, import the module or its JSON");
     }
     const ours = { __proto__: null, client } as unknown as RequestInit; // Deno's own extension of RequestInit
+    // No code of theirs runs between here and the request's start.
+    if (ownKeys(Object.prototype).length !== INHERITED_KEYS) {
+      throw new TypeError("Cannot fetch: Object.prototype has been extended");
+    }
     let response: Response;
     try {
       response = await denoFetch(request, ours);
