@@ -1,9 +1,14 @@
 /**
  * A worker that does what user code with network access does, step by step, in a sandbox host of {@link network_host}.
+ *
+ * The order of imports is that of the task worker: what is granted is captured, then `harden.ts` locks.
+ *
  * @module
  */
 
 import { type GrantedNetwork, grantNetwork, type NetworkGrant } from "../../workers/network/granted_network.ts";
+import { fetchClasses, order, post, rawConnect, rawCreateHttpClient, rawFetch } from "./network_task_before.ts";
+import { unremovedGlobals } from "../../workers/harden.ts";
 
 /** One thing to try. */
 export type NetworkStep =
@@ -21,20 +26,7 @@ export type NetworkStep =
 /** What came of it. */
 export type StepOutcome = { readonly ok: string } | { readonly error: string; readonly message: string };
 
-const { connect: rawConnect } = Deno;
-const rawFetch = fetch;
-// The scope of a worker lies outside of the types of a window.
-const scope = self as unknown as {
-  onmessage: (event: MessageEvent<{ grant: NetworkGrant; steps: NetworkStep[] }>) => void;
-  postMessage(message: unknown): void;
-};
-
-scope.onmessage = async ({ data }) => {
-  const network = grantNetwork(data.grant);
-  const outcomes: StepOutcome[] = [];
-  for (const step of data.steps) outcomes.push(await tryStep(network, step));
-  scope.postMessage(outcomes);
-};
+const { Request, FormData, File } = fetchClasses;
 
 async function tryStep(network: GrantedNetwork, step: NetworkStep): Promise<StepOutcome> {
   try {
@@ -46,7 +38,7 @@ async function tryStep(network: GrantedNetwork, step: NetworkStep): Promise<Step
 }
 
 async function run(network: GrantedNetwork, step: NetworkStep): Promise<string> {
-  const post = { method: "POST" };
+  const sending = { method: "POST" };
   switch (step.kind) {
     case "fetch":
       return await textOf(network.fetch(step.url, step.init));
@@ -54,18 +46,18 @@ async function run(network: GrantedNetwork, step: NetworkStep): Promise<string> 
       const body = new FormData();
       body.set("field", "value");
       body.set("file", new File(["contents"], "name.txt"));
-      return await textOf(network.fetch(step.url, { ...post, body }));
+      return await textOf(network.fetch(step.url, { ...sending, body }));
     }
     case "fetch-stream":
       return await textOf(
         network.fetch(step.url, {
-          ...post,
+          ...sending,
           body: ReadableStream.from(["one ", "two"]).pipeThrough(new TextEncoderStream()),
         }),
       );
     case "fetch-request":
       return await textOf(
-        network.fetch(new Request(step.url, { ...post, body: "of a request", headers: { "x-own": "1" } })),
+        network.fetch(new Request(step.url, { ...sending, body: "of a request", headers: { "x-own": "1" } })),
       );
     case "tcp":
       return await exchange(await network.connect(step.options as never), step.send); // hostile options are the point
@@ -120,7 +112,7 @@ function disarm(object: unknown): void {
 const ATTACKS = {
   /** A client of the user's own. */
   async client(network: GrantedNetwork, url: string) {
-    return await textOf(network.fetch(url, { client: Deno.createHttpClient({}) } as RequestInit));
+    return await textOf(network.fetch(url, { client: rawCreateHttpClient({}) } as RequestInit));
   },
   /** A request that had its client taken away. */
   async request(network: GrantedNetwork, url: string) {
@@ -178,3 +170,10 @@ const ATTACKS = {
     return "connected";
   },
 } satisfies Record<string, (network: GrantedNetwork, url: string) => Promise<string>>;
+
+if (unremovedGlobals.length > 0) throw new Error("The worker is not locked");
+const { grant, steps } = await order as { grant: NetworkGrant; steps: NetworkStep[] }; // from our own host
+const network = grantNetwork(grant);
+const outcomes: StepOutcome[] = [];
+for (const step of steps) outcomes.push(await tryStep(network, step));
+post(outcomes);

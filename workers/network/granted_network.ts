@@ -61,8 +61,8 @@ const INHERITED_KEYS = ownKeys(Object.prototype).length;
 const FETCH_CLASSES = [Request, Response, Headers, FormData];
 
 /**
- * Makes the functions that user code is granted. To be called before user code runs, and before `fetch` and the like are
- * removed from the global object; from then on the classes of `fetch` cannot be changed.
+ * Makes the functions that user code is granted. To be called before user code runs, and after `harden.ts` has locked or
+ * before; from then on the classes of `fetch` cannot be changed.
  */
 export function grantNetwork(grant: NetworkGrant): GrantedNetwork {
   const { proxyHostname, proxyPort, user, token } = grant;
