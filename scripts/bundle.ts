@@ -14,7 +14,7 @@ import { assetFiles } from "./assets.ts";
 const ROOT = new URL("../", import.meta.url);
 const OUTPUT = new URL("dist/sandbox/", ROOT);
 const ASSETS = new URL("assets/", OUTPUT);
-const ENTRYPOINTS = ["host", "worker", "task_worker", "probe_worker", "write_worker"];
+const ENTRYPOINTS = ["host", "worker", "task_worker", "network_task_worker", "probe_worker", "write_worker"];
 
 /** Stands in for every module that sandboxed code must not load. */
 const DENIED_MODULE = `throw new Error("Cannot import module: this sandbox does not offer it");\n`;

@@ -10,7 +10,8 @@
  */
 
 import { captureFileFunctions } from "./granted_files.ts";
-import type { AssetName, AssetReply, FilesReply, FilesToWrite } from "./protocol.ts";
+import { networkApi } from "./granted_network_api.ts";
+import type { AssetName, AssetReply, FilesReply, FilesToWrite, PackageOptions } from "./protocol.ts";
 
 /** What stays. All else on the global object goes, so that a new runtime API is absent until it is listed here. */
 const KEPT_GLOBALS: ReadonlySet<string> = new Set([
@@ -56,9 +57,15 @@ const now = performance.now;
 const clock = performance;
 const denoInspect = Deno.inspect;
 const { NotCapable, PermissionDenied } = Deno.errors;
-/** The host names a worker after what its task was granted; see `grantsOf` in host.ts. */
-const grants = new Set(String(Reflect.get(globalThis, "name")).split(" "));
+/** The host names a worker after what its task was granted: `files`, and `network=` with where the egress relay listens. */
+const grants = new Map(
+  String(Reflect.get(globalThis, "name")).split(" ").map((grant) => {
+    const [name = "", value = ""] = grant.split("=");
+    return [name, value] as const;
+  }),
+);
 const fileFunctions = grants.has("files") ? captureFileFunctions() : {};
+const network = networkApi();
 const currentDirectory = Deno.cwd;
 
 /** Sends bytes to the host, which must hold whole frames; the buffer is transferred. */
@@ -87,21 +94,29 @@ export function writeFiles(files: ReadonlyMap<string, Uint8Array>): Promise<stri
 }
 
 /**
- * Gives user code what it was granted, under the names that it has everywhere: `Deno.env`, and with a scratch folder the
- * file functions of `Deno`.
- *
- * @param environment variables of the request
+ * Gives user code what it was granted, under the names that it has everywhere: `Deno.env`, with a scratch folder the file
+ * functions of `Deno`, with network `fetch`, its classes, and the functions of `Deno` that connect.
  */
-export function exposeGrants(environment: Readonly<Record<string, string>>): void {
-  const names = Object.keys(environment);
-  if (names.length === 0 && !grants.has("files")) return;
+export function exposeGrants({ environment, egress }: Pick<PackageOptions, "environment" | "egress">): void {
+  const proxy = grants.get("network")?.split(":");
+  const granted = network === undefined || proxy === undefined || egress === undefined
+    ? undefined
+    : network.grant({ proxyHostname: proxy[0] ?? "", proxyPort: Number(proxy[1]), ...egress });
+  if (granted !== undefined && network !== undefined) {
+    for (const [name, value] of Object.entries({ ...network.classes, fetch: granted.fetch })) expose(name, value);
+  }
+  if (Object.keys(environment).length === 0 && !grants.has("files") && granted === undefined) return;
   const env = Object.freeze({
     get: (name: string): string | undefined => Object.hasOwn(environment, name) ? environment[name] : undefined,
     has: (name: string): boolean => Object.hasOwn(environment, name),
     toObject: (): Record<string, string> => ({ ...environment }),
   });
-  const value = Object.freeze({ ...fileFunctions, env });
-  defineProperty(globalThis, "Deno", { value, writable: true, configurable: true, enumerable: false });
+  const { fetch: _, ...connections } = granted ?? {};
+  expose("Deno", Object.freeze({ ...fileFunctions, ...connections, env }));
+}
+
+function expose(name: string, value: unknown): void {
+  defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
 }
 
 /** The folder that a task with a scratch folder starts in; `undefined` for one without. */

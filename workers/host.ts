@@ -5,6 +5,7 @@
  * @module
  */
 
+import { startEgressRelay } from "./network/relay.ts";
 import { probePermissions } from "./probe.ts";
 import { readAsset } from "./read_asset.ts";
 import { isFilesToWrite, writeFiles } from "./write_files.ts";
@@ -39,6 +40,19 @@ export interface HostBootstrap {
   readonly scratchDirectory: string | null;
   /** Where in the scratch folder the task starts; empty for the folder itself. */
   readonly workingDirectory: string;
+  /** How the worker reaches the network; `null` where its task was granted none. */
+  readonly egress: HostEgress | null;
+}
+
+/** The way out of a host with network. */
+export interface HostEgress {
+  /** The egress proxy's Unix socket. */
+  readonly socketPath: string;
+  /** Where the relay is to listen. */
+  readonly relayHostname: string;
+  readonly maxConnections: number;
+  /** The worker's `net` permission, with `:0` where the relay's port belongs. */
+  readonly workerNet: true | string[];
 }
 
 /** Exit codes of a host, as the server reads them. */
@@ -61,8 +75,12 @@ async function runHost(): Promise<void> {
   // A compiled program has the rights that it was compiled with. Its way to give up the right to read is another one:
   // giving up single paths does nothing to a right to all.
   const hasAllRights = Deno.permissions.querySync({ name: "read" }).state === "granted";
-  // `import` is a permission that Deno's own type does not list yet.
-  for (const name of GIVEN_UP) Deno.permissions.revokeSync({ name } as Deno.PermissionDescriptor);
+  for (const name of GIVEN_UP) {
+    // The relay connects for as long as the host lives.
+    if (name === "net" && bootstrap.egress !== null) continue;
+    // `import` is a permission that Deno's own type does not list yet.
+    Deno.permissions.revokeSync({ name } as Deno.PermissionDescriptor);
+  }
   Deno.permissions.revokeSync({ name: "read", path: bootstrap.socketPath });
   if (bootstrap.codeDirectory === null && !hasAllRights) Deno.permissions.revokeSync({ name: "write" });
 
@@ -71,7 +89,9 @@ async function runHost(): Promise<void> {
 
   enterScratch(bootstrap);
   const helpers = hasAllRights ? await startHelpers(bootstrap) : undefined;
-  const sandbox = new SandboxWorker(bootstrap, writer, helpers);
+  const { egress } = bootstrap;
+  const relayPort = egress === null ? undefined : startEgressRelay({ ...egress, hostname: egress.relayHostname }).port;
+  const sandbox = new SandboxWorker({ bootstrap, writer, helpers, relayPort });
   await relay(connection, sandbox, bootstrap, writer);
   Deno.exit(HOST_EXIT.serverGone);
 }
@@ -82,11 +102,19 @@ class SandboxWorker {
   readonly #writer: FrameWriter;
   /** There when the host was started with all rights, which it then gives up. */
   readonly #helpers: Helpers | undefined;
+  readonly #relayPort: number | undefined;
   #worker: Worker;
   #filesReply: FilesReply | undefined;
   #hasFiles = false;
 
-  constructor(bootstrap: HostBootstrap, writer: FrameWriter, helpers: Helpers | undefined) {
+  constructor({ bootstrap, writer, helpers, relayPort }: {
+    readonly bootstrap: HostBootstrap;
+    readonly writer: FrameWriter;
+    readonly helpers: Helpers | undefined;
+    /** Where the egress relay listens; `undefined` without network. */
+    readonly relayPort: number | undefined;
+  }) {
+    this.#relayPort = relayPort;
     this.#bootstrap = bootstrap;
     this.#writer = writer;
     this.#helpers = helpers;
@@ -114,11 +142,20 @@ class SandboxWorker {
   }
 
   #start(mustSeal: boolean): Worker {
-    const { workerUrl, codeDirectory, scratchDirectory } = this.#bootstrap;
+    const { workerUrl, codeDirectory, scratchDirectory, egress } = this.#bootstrap;
+    const port = this.#relayPort;
+    const net = egress === null
+      ? false
+      : egress.workerNet === true || egress.workerNet.map((host) => host.replace(/:0$/, `:${port}`));
+    const grants = [
+      ...(scratchDirectory === null ? [] : ["files"]),
+      ...(egress === null ? [] : [`network=${egress.relayHostname}:${port}`]),
+    ];
     const worker = startWorker(
       workerUrl,
-      permissionsOf({ read: [codeDirectory, scratchDirectory], write: [scratchDirectory] }),
-      grantsOf(this.#bootstrap),
+      permissionsOf({ read: [codeDirectory, scratchDirectory], write: [scratchDirectory], net }),
+      // Read by harden.ts, which locks the worker accordingly.
+      grants.join(" "),
     );
     let sealed = !mustSeal;
     worker.onmessage = ({ data }: MessageEvent<unknown>) => {
@@ -166,11 +203,6 @@ function enterScratch({ scratchDirectory, workingDirectory }: HostBootstrap): vo
   const directory = workingDirectory === "" ? scratchDirectory : `${scratchDirectory}/${workingDirectory}`;
   Deno.mkdirSync(directory, { recursive: true });
   Deno.chdir(directory);
-}
-
-/** What the worker's task was granted, as harden.ts reads it from the worker's name. */
-function grantsOf({ scratchDirectory }: HostBootstrap): string {
-  return scratchDirectory === null ? "" : "files";
 }
 
 /** Hands frames from the server to the worker until the server goes away. */
@@ -274,15 +306,19 @@ function nextMessage(worker: Worker): Promise<unknown> {
 
 /** No permission, but for the folders to read and to write. */
 function permissionsOf(
-  { read = [], write = [] }: { read?: readonly (string | null)[]; write?: readonly (string | null)[] },
+  { read = [], write = [], net = false }: {
+    readonly read?: readonly (string | null)[];
+    readonly write?: readonly (string | null)[];
+    readonly net?: boolean | string[];
+  },
 ): Deno.PermissionOptions {
   const readable = read.filter((path) => path !== null);
   const writable = write.filter((path) => path !== null);
-  if (readable.length === 0 && writable.length === 0) return "none";
+  if (readable.length === 0 && writable.length === 0 && net === false) return "none";
   const permissions = {
     read: readable.length > 0 && readable,
     write: writable.length > 0 && writable,
-    net: false,
+    net,
     env: false,
     sys: false,
     run: false,

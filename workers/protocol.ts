@@ -123,6 +123,8 @@ export interface PackageOptions {
   readonly blockedImports: readonly string[];
   /** Environment variables that the task sees: those of its request, and no others. */
   readonly environment: Readonly<Record<string, string>>;
+  /** What a task with network proves itself to its egress proxy with; set by the host's owner. */
+  readonly egress?: { readonly user: string; readonly token: string };
 }
 
 /** An execution of user code. */

@@ -6,7 +6,7 @@
 import { codecFor } from "./codecs/mod.ts";
 import { DEFAULT_LIMITS } from "./codecs/codec.ts";
 import { openPackage } from "./package/mod.ts";
-import type { PackageTask } from "./protocol.ts";
+import type { PackageOptions, PackageTask } from "./protocol.ts";
 import { TaskError } from "./task_error.ts";
 import { hideFolder } from "./traceback.ts";
 import { fromUserValue, toUserValue } from "./user_values.ts";
@@ -18,7 +18,7 @@ export interface PackageRunContext {
   /** Has the host write the package's files; gives the URL of the folder that they lie in. */
   writeFiles(files: ReadonlyMap<string, Uint8Array>): Promise<string>;
   /** Gives user code what it was granted. */
-  exposeGrants(environment: Readonly<Record<string, string>>): void;
+  exposeGrants(grants: Pick<PackageOptions, "environment" | "egress">): void;
   /** Where a task with a scratch folder starts. */
   readonly workingDirectory: string | undefined;
 }
@@ -74,7 +74,7 @@ export async function runPackage(task: PackageTask, context: PackageRunContext):
   const codeUrl = await context.writeFiles(opened.files);
   hideFolder(codeUrl);
   const { path, exportName } = opened.entry;
-  context.exposeGrants(environment);
+  context.exposeGrants(task.options);
   // The path consists of segments that validation has checked; they may hold characters that a URL escapes.
   const url = new URL(path.split("/").map(encodeURIComponent).join("/"), codeUrl).href;
   const module: Readonly<Record<string, unknown>> = await ofUser(() => import(url));

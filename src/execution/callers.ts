@@ -5,6 +5,7 @@
 
 import type { CallerPolicy, ExecutionCeilingOptions, ExecutionLimitOptions, PolicyOptions } from "../config/schema.ts";
 import { ServiceError } from "../errors.ts";
+import { hostRuleFault } from "../sandbox/egress/mod.ts";
 import { SlidingSum, TokenBucket } from "./rate.ts";
 
 /** Who calls where nobody has to prove who they are. */
@@ -61,7 +62,9 @@ export class Callers {
     this.#options = { now: () => performance.now(), ...options };
     for (const name of new Set([EVERYBODY, ...this.names])) {
       const entry = entryFor(name, options.policy.callers);
-      this.#terms.set(name, toTerms(entry, options));
+      const terms = toTerms(entry, options);
+      requireHostRules(name, terms.policy);
+      this.#terms.set(name, terms);
       this.#quotas.set(name, {
         maxActiveTasks: entry.maxActiveTasks ?? 0,
         maxRequestsPerSecond: entry.maxRequestsPerSecond ?? 0,
@@ -200,6 +203,19 @@ function toTerms(entry: CallerPolicy, { policy, defaults }: CallersOptions): Cal
       outputMb: Math.min(defaults.outputMb, ceilings.outputMb),
     },
   };
+}
+
+/** @throws {ServiceError} `CONFIG_INVALID` that says which rule cannot be read, and whose it is */
+function requireHostRules(caller: string, { network }: PolicyOptions): void {
+  for (const rule of network.hosts) {
+    const fault = hostRuleFault(rule);
+    if (fault === undefined) continue;
+    throw new ServiceError(
+      "CONFIG_INVALID",
+      `Cannot use the policy: network.hosts of caller "${caller}" has "${rule}": ${fault}`,
+      { details: { rule } },
+    );
+  }
 }
 
 /** Without members that are `undefined`, which would hide what they are spread over. */

@@ -405,7 +405,7 @@ async function reuseKeyOf(
   if (policy.reuse === "never" || caller === ANONYMOUS || grants.scratchBytes !== null) return null;
   // The bytes came from the wire: never shared.
   const digest = await crypto.subtle.digest("SHA-256", codePackage as Uint8Array<ArrayBuffer>);
-  return JSON.stringify([caller, new Uint8Array(digest).toHex(), grants.networkHosts]);
+  return JSON.stringify([caller, new Uint8Array(digest).toHex(), grants.networkHosts, grants.wantedHosts]);
 }
 
 /** Starts a run; one that is not admitted gives its place in the quota back. */

@@ -6,6 +6,7 @@
 import type { ExecutionOptions } from "../../protos/generated/types.ts";
 import type { PolicyOptions } from "../config/schema.ts";
 import { ServiceError } from "../errors.ts";
+import { HostRules } from "../sandbox/egress/mod.ts";
 import { type Grants, NO_GRANTS } from "../sandbox/grants.ts";
 import { MEGABYTE } from "../units.ts";
 
@@ -52,8 +53,10 @@ export function resolveGrants(options: ExecutionOptions | undefined, policy: Pol
   if (networkHosts.length > 0 && !enableNetworking) {
     throw invalid("network_hosts", "needs options.enable_networking");
   }
+  if (enableNetworking) HostRules.parse(policy.network.hosts).narrowedTo(networkHosts);
   return {
     networkHosts: enableNetworking ? policy.network.hosts : null,
+    wantedHosts: networkHosts,
     scratchBytes: enableFilesystem ? policy.filesystem.scratchMb * MEGABYTE : null,
     workingDirectory: normalDirectory(workingDirectory),
   };

@@ -7,6 +7,7 @@ import { type ExecutionMetrics, ExecutionStatus, FailureReason } from "../../pro
 import type { ConsoleText, NodeTask, PackageTask, TaskLog, TaskOutcome } from "../../workers/protocol.ts";
 import { ServiceError } from "../errors.ts";
 import { taskLogger } from "../logging/mod.ts";
+import type { EgressEvent } from "../sandbox/egress/mod.ts";
 import type { Denial } from "../sandbox/denials.ts";
 import type { Excess, HostTask, StopReason, TaskEnd } from "../sandbox/task.ts";
 import type { TaskUsage } from "../sandbox/usage_meter.ts";
@@ -184,6 +185,7 @@ export class TaskRun {
       onEnd: (end, sandboxId) => this.#onEnd(end, sandboxId),
       onLog: (log) => this.#log(log),
       onConsole: (text) => this.#collect(text),
+      onEgress: (event) => this.#auditEgress(event),
     });
     if (abandon === undefined) return false;
     this.#state = { kind: "placed", abandon, since: performance.now() };
@@ -233,6 +235,27 @@ export class TaskRun {
   #use(usage: TaskUsage): void {
     this.usage = usage;
     this.durationMs = usage.wallMs;
+  }
+
+  #auditEgress(event: EgressEvent): void {
+    const { audit } = this.#options;
+    switch (event.kind) {
+      case "connected":
+        return audit({
+          event: "connection",
+          rule: `network.hosts ${event.rule}`,
+          target: `${event.target} at ${event.address}`,
+        });
+      case "refused": {
+        const addresses = event.addresses === undefined ? "" : ` (${event.addresses.join(", ")})`;
+        return audit({ event: "connection_refused", rule: event.reason, target: `${event.target}${addresses}` });
+      }
+      case "suppressed":
+        return audit({ event: "connection_refused", rule: "many", target: `${event.count} more connections` });
+      case "failed":
+        // The policy had nothing against it.
+        return;
+    }
   }
 
   #auditDenials(denials: readonly Denial[]): void {

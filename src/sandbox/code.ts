@@ -6,6 +6,7 @@
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { ASSET_NAMES } from "../../workers/protocol.ts";
 import { ServiceError } from "../errors.ts";
+import type { EgressPermissions } from "./egress/mod.ts";
 import type { HostPaths } from "./host_paths.ts";
 import type { JailedCommand } from "./jails/mod.ts";
 
@@ -19,6 +20,7 @@ const FILES = {
   host: "host.js",
   worker: "worker.js",
   taskWorker: "task_worker.js",
+  networkTaskWorker: "network_task_worker.js",
   probeWorker: "probe_worker.js",
   importMap: "import_map.json",
 } as const;
@@ -31,6 +33,7 @@ export function sandboxCode(bundle: string | null): Readonly<Record<keyof typeof
     host: url(FILES.host),
     worker: url(FILES.worker),
     taskWorker: url(FILES.taskWorker),
+    networkTaskWorker: url(FILES.networkTaskWorker),
     probeWorker: url(FILES.probeWorker),
     importMap: url(FILES.importMap),
   };
@@ -68,6 +71,8 @@ export interface HostCommandOptions {
   readonly paths: HostPaths;
   /** Old-space size of each V8 heap, in megabytes. */
   readonly heapMb: number;
+  /** Rights to ask the egress proxy, `null` for no network. */
+  readonly egress: EgressPermissions | null;
 }
 
 /**
@@ -76,7 +81,7 @@ export interface HostCommandOptions {
  * From sources, rights come from flags: read the bundle, connect to the one socket. A compiled program carries its flags
  * inside; there the host gives up its rights itself before it starts a worker.
  */
-export function hostCommand({ paths, heapMb }: HostCommandOptions): JailedCommand {
+export function hostCommand({ paths, heapMb, egress }: HostCommandOptions): JailedCommand {
   const { bundle, socket, cache, code, scratch, audit } = paths;
   const env = {
     DENO_DIR: cache,
@@ -84,7 +89,7 @@ export function hostCommand({ paths, heapMb }: HostCommandOptions): JailedComman
     NO_COLOR: "1",
     ...(audit === null ? {} : { DENO_AUDIT_PERMISSIONS: audit }),
   };
-  const writable = [socket, code, scratch].filter((path) => path !== null);
+  const writable = [socket, code, scratch, paths.egress].filter((path) => path !== null);
   const safety = `--disallow-code-generation-from-strings,--max-old-space-size=${heapMb}`;
   // Compiled in, these flags would hold for the server too, which needs code generation.
   if (bundle === null) {
@@ -109,7 +114,7 @@ export function hostCommand({ paths, heapMb }: HostCommandOptions): JailedComman
       `--import-map=${fileURLToPath(modules.importMap)}`,
       `--allow-read=${[bundle, ...writable].join(",")}`,
       `--allow-write=${writable.join(",")}`,
-      `--allow-net=${networkOf(paths)}`,
+      ...networkFlags(paths, egress),
       "--deny-env",
       "--deny-sys",
       "--deny-run",
@@ -123,6 +128,11 @@ export function hostCommand({ paths, heapMb }: HostCommandOptions): JailedComman
   };
 }
 
-function networkOf({ socket }: HostPaths): string {
-  return `unix:${socket}`;
+function networkFlags({ socket, egress }: HostPaths, permissions: EgressPermissions | null): string[] {
+  if (egress === null || permissions === null) return [`--allow-net=unix:${socket}`];
+  const { hostAllow, hostDeny } = permissions;
+  const allow = hostAllow === null
+    ? "--allow-net"
+    : `--allow-net=${[`unix:${socket}`, `unix:${egress}`, ...hostAllow].join(",")}`;
+  return hostDeny.length === 0 ? [allow] : [allow, `--deny-net=${hostDeny.join(",")}`];
 }

@@ -27,6 +27,15 @@ export interface Denial {
   readonly count: number;
 }
 
+/** What is no denial. */
+export interface GrantedAccess {
+  /** What the host sees, to tell its own business from the task's. */
+  readonly inside: HostPaths;
+  /** Where in the scratch folder the task starts, and stays. */
+  readonly workingDirectory: string;
+  readonly isNetPermitted: (target: string) => boolean;
+}
+
 const Entry = z.object({ permission: z.string().max(32), value: z.string().nullish() });
 
 /** The audit file of one host. */
@@ -35,17 +44,13 @@ export class DenialAudit {
   readonly #isGranted: (permission: string, target: string) => boolean;
   #start = 0;
 
-  /**
-   * @param file where it lies outside of the jail
-   * @param inside what the host sees, to tell its own business from the task's
-   * @param workingDirectory where in the scratch folder the task starts, and stays
-   */
-  constructor(file: string, inside: HostPaths, workingDirectory: string) {
+  /** @param file where it lies outside of the jail */
+  constructor(file: string, { inside, workingDirectory, isNetPermitted }: GrantedAccess) {
     this.#file = file;
     const own = [inside.code, inside.scratch].filter((path) => path !== null);
     const directory = inside.scratch === null ? "/" : `${inside.scratch}/${workingDirectory}`;
     this.#isGranted = (permission, target) => {
-      if (permission === "net") return inside.egress !== null;
+      if (permission === "net") return isNetPermitted(target);
       if (permission !== "read" && permission !== "write") return false;
       const path = resolve(directory, target);
       return own.some((folder) => path === folder || path.startsWith(`${folder}/`));

@@ -7,6 +7,8 @@
 export interface Grants {
   /** Hosts that it may reach through its egress proxy, as `config/security.yaml` writes them; `null` for no network. */
   readonly networkHosts: readonly string[] | null;
+  /** Those among them that the task asked for, `name` or `name:port`; none for all. */
+  readonly wantedHosts: readonly string[];
   /** Size of its private scratch folder, in bytes; `null` for no file access. */
   readonly scratchBytes: number | null;
   /** Where in the scratch folder it starts, relative and normalised; empty for the folder itself. */
@@ -14,7 +16,7 @@ export interface Grants {
 }
 
 /** Computing, and nothing else. */
-export const NO_GRANTS: Grants = { networkHosts: null, scratchBytes: null, workingDirectory: "" };
+export const NO_GRANTS: Grants = { networkHosts: null, wantedHosts: [], scratchBytes: null, workingDirectory: "" };
 
 /** Whether a host that was started without rights does. */
 export function grantsNothing({ networkHosts, scratchBytes }: Grants): boolean {

@@ -22,6 +22,7 @@ import {
   FrameReader,
   FrameWriter,
   MAX_LOG_LINES,
+  type PackageTask,
   type ProbeOutcome,
   type ProbeTargets,
   PROTOCOL_VERSION,
@@ -30,6 +31,7 @@ import {
 import { type Assignment, Assignments } from "./assignments.ts";
 import { CpuGovernor } from "./cpu_governor.ts";
 import { type Denial, DenialAudit } from "./denials.ts";
+import type { EgressEvent } from "./egress/mod.ts";
 import {
   closeQuietly,
   firstOf,
@@ -145,11 +147,12 @@ export class HostProcess implements AsyncDisposable {
       Math.max(CONTROL_FRAME_BYTES, this.#assignments.maxOutputBytes + RESULT_OVERHEAD_BYTES)
     );
     const { outside, inside } = launched.files;
-    this.#audit = outside.audit === null ? undefined : new DenialAudit(
-      outside.audit,
+    if (launched.egress !== undefined) launched.egress.onEvent = (event) => this.#onEgress(event);
+    this.#audit = outside.audit === null ? undefined : new DenialAudit(outside.audit, {
       inside,
-      options.grants.workingDirectory,
-    );
+      workingDirectory: options.grants.workingDirectory,
+      isNetPermitted: (target) => launched.egress?.isPermitted(target) ?? false,
+    });
     // The scratch folder of bubblewrap is a file system of its own, whose size the kernel bounds.
     this.#scratch = outside.scratch === null || options.jail.type === "bubblewrap"
       ? undefined
@@ -220,8 +223,20 @@ export class HostProcess implements AsyncDisposable {
       this.#fail();
       return () => {};
     }
-    this.#state.writer.send(isNodeTask(message) ? encodeTask(id, message) : encodePackageTask(id, message));
+    this.#state.writer.send(
+      isNodeTask(message) ? encodeTask(id, message) : encodePackageTask(id, this.#withCredentials(message)),
+    );
     return () => this.#abandon(assignment);
+  }
+
+  #withCredentials(message: PackageTask): PackageTask {
+    const { egress } = this.#launched;
+    if (egress === undefined) return message;
+    return { ...message, options: { ...message.options, egress: egress.credentials } };
+  }
+
+  #onEgress(event: EgressEvent): void {
+    this.#assignments.head?.task.onEgress?.(event);
   }
 
   /** Has the kernel hold the task's limits. @returns whether it does, or nothing asks it to */
@@ -521,7 +536,7 @@ export class HostProcess implements AsyncDisposable {
   }
 
   async #awaitExit(received: Promise<void>): Promise<void> {
-    const { child, connection, files, controlGroup } = this.#launched;
+    const { child, connection, files, controlGroup, egress } = this.#launched;
     const { code } = await child.status;
     const ranOut = (controlGroup?.oomKills ?? 0) > 0;
     // What a jail may have left of it hears that it is over.
@@ -533,6 +548,8 @@ export class HostProcess implements AsyncDisposable {
     const exit: HostExit = { reason, exitCode: code, stderr };
     this.#state = { kind: "dead", exit };
     closeQuietly(connection);
+    // What it has to tell of its connections belongs to the task that it ran.
+    await egress?.[Symbol.asyncDispose]();
     if (code === SIGNAL_EXIT + SIGXFSZ) this.#stopForFileSize();
     this.#loseAll(exit, true);
     await files.remove();

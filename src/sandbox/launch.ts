@@ -9,6 +9,7 @@ import { serviceLogger } from "../logging/mod.ts";
 import { MAX_TASK_TEXT_BYTES, ProtocolError } from "../../workers/protocol.ts";
 import { copyCache } from "./cache_files.ts";
 import { hostCommand, sandboxCode, sandboxDirectory } from "./code.ts";
+import { EgressAccess } from "./egress/mod.ts";
 import type { Grants } from "./grants.ts";
 import type { ControlGroup, ControlGroups, Controller } from "./cgroups/mod.ts";
 import type { HostPaths } from "./host_paths.ts";
@@ -21,6 +22,8 @@ const MAX_STDERR_LENGTH = 4_096;
 /** Address space that V8, Deno's threads and its code take before any task: the least that starts is 1,152 MB. */
 const RUNTIME_DATA_MB = 1_152;
 const OPEN_FILE_LIMIT = 64;
+/** Descriptors of the connections of a host with network: two in the relay for each, and one in its worker. */
+const NETWORK_FILES = 64;
 /** Longest file that a host may write where nothing asks for more: a file of Deno's cache. */
 const LEAST_FILE_LIMIT_BYTES = 16 * MEGABYTE;
 
@@ -60,6 +63,7 @@ export interface LaunchedHost {
   readonly controlGroup: ControlGroup | undefined;
   /** What it can limit. */
   readonly controllers: ReadonlySet<Controller>;
+  readonly egress: EgressAccess | undefined;
 }
 
 /** The files of a host on disk. */
@@ -88,17 +92,19 @@ export async function launch<T>(
   const { controlGroups } = options;
   const controlGroup = options.role === "task" ? controlGroups?.create(options.id) : undefined;
   const controllers = controlGroups?.controllers ?? new Set<Controller>();
+  let egress: EgressAccess | undefined;
   let child: Deno.ChildProcess | undefined;
   let stderr = Promise.resolve("");
   let connecting: Promise<Deno.Conn> | undefined;
   try {
     await makeFiles(options, outside);
-    child = spawnHost(options, files, controlGroup);
+    egress = EgressAccess.open(outside.egress, options.grants);
+    child = spawnHost(options, { files, controlGroup, egress });
     stderr = readTail(child.stderr, MAX_STDERR_LENGTH);
-    await writeBootstrap(child, options, files.inside, token);
+    await writeBootstrap(child, options, { inside: files.inside, token, egress });
     connecting = listener.accept();
     const connection = await firstOf(connecting, child, signal);
-    return await prepare({ child, connection, stderr, token, files, controlGroup, controllers });
+    return await prepare({ child, connection, stderr, token, files, controlGroup, controllers, egress });
   } catch (cause) {
     connecting?.then(closeQuietly, () => {});
     let end = "";
@@ -108,6 +114,7 @@ export async function launch<T>(
     }
     await files.remove();
     await controlGroup?.[Symbol.asyncDispose]();
+    await egress?.[Symbol.asyncDispose]();
     const detail = (await stderr).trim();
     throw new ServiceError(
       "SANDBOX_LOST",
@@ -182,21 +189,21 @@ async function makeFiles({ jail, cache }: HostOptions, { code, scratch, audit, .
   if (cache.kind === "copy") await copyCache(cache.from, paths.cache);
 }
 
-function spawnHost(
-  options: HostOptions,
-  { outside, inside }: HostFiles,
-  controlGroup: ControlGroup | undefined,
-): Deno.ChildProcess {
+/** What a host is started with, besides what it is for. */
+type Means = Pick<LaunchedHost, "files" | "controlGroup" | "egress">;
+
+function spawnHost(options: HostOptions, { files, controlGroup, egress }: Means): Deno.ChildProcess {
+  const { outside, inside } = files;
   const { jail, memoryMb, maxUnpackedBytes, grants, cache, role, runtimeDirectory } = options;
   const scratchBytes = grants.scratchBytes ?? 0;
   const codeBytes = role === "task" ? maxUnpackedBytes : 0;
   const { program, args, env } = jail.enclose({
-    command: hostCommand({ paths: inside, heapMb: memoryMb }),
+    command: hostCommand({ paths: inside, heapMb: memoryMb, egress: egress?.permissions ?? null }),
     paths: outside,
     cache,
     dataLimitBytes: (RUNTIME_DATA_MB + memoryMb) * MEGABYTE,
     fileLimitBytes: Math.max(LEAST_FILE_LIMIT_BYTES, codeBytes, scratchBytes),
-    openFileLimit: OPEN_FILE_LIMIT,
+    openFileLimit: egress === undefined ? OPEN_FILE_LIMIT : OPEN_FILE_LIMIT + NETWORK_FILES,
     codeBytes,
     scratchBytes,
     controlGroupFiles: controlGroup?.procsFiles ?? [],
@@ -216,19 +223,24 @@ function spawnHost(
 async function writeBootstrap(
   child: Deno.ChildProcess,
   { role, maxInputBytes, grants }: HostOptions,
-  inside: HostPaths,
-  token: Uint8Array,
+  { inside, token, egress }: {
+    readonly inside: HostPaths;
+    readonly token: Uint8Array;
+    readonly egress: EgressAccess | undefined;
+  },
 ): Promise<void> {
   const modules = sandboxCode(inside.bundle);
+  const taskWorker = egress === undefined ? modules.taskWorker : modules.networkTaskWorker;
   const bootstrap = {
     socketPath: inside.socket,
     token: token.toHex(),
-    workerUrl: role === "task" ? modules.taskWorker : modules.worker,
+    workerUrl: role === "task" ? taskWorker : modules.worker,
     probeWorkerUrl: modules.probeWorker,
     maxFrameBytes: maxInputBytes + MAX_TASK_TEXT_BYTES,
     codeDirectory: inside.code,
     scratchDirectory: inside.scratch,
     workingDirectory: grants.workingDirectory,
+    egress: egress === undefined ? null : { socketPath: inside.egress, ...egress.bootstrap },
   };
   const stdin = child.stdin.getWriter();
   await stdin.write(new TextEncoder().encode(JSON.stringify(bootstrap)));

@@ -4,6 +4,7 @@
  */
 
 import type { ConsoleText, NodeTask, PackageTask, TaskLog, TaskResult } from "../../workers/protocol.ts";
+import type { EgressEvent } from "./egress/mod.ts";
 import type { Denial } from "./denials.ts";
 import type { TaskUsage } from "./usage_meter.ts";
 
@@ -79,6 +80,8 @@ export interface HostTask {
   onLog(log: TaskLog): void;
   /** Called for what user code writes; built-in nodes write nothing. */
   onConsole?(text: ConsoleText): void;
+  /** Called for connections that user code makes, or is refused. */
+  onEgress?(event: EgressEvent): void;
 }
 
 /** Whether a task is one of a built-in node. */

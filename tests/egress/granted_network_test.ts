@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import type { NetworkStep, StepOutcome } from "../fakes/network_task.ts";
-import { bubblewrapJail } from "../../src/sandbox/jails/bubblewrap.ts";
+import { jailTypes, TestJail } from "../support/jails.ts";
 import { processJail } from "../../src/sandbox/jails/process.ts";
-import type { Jail } from "../../src/sandbox/jails/mod.ts";
 import {
   echo,
   greet,
@@ -13,7 +12,6 @@ import {
   TestServer,
 } from "../support/egress.ts";
 
-const bubblewrap: Jail | undefined = await bubblewrapJail().catch(() => undefined);
 const LOCAL = resolveFrom({ localhost: ["127.0.0.1"], "rexec.test": ["127.0.0.1"] });
 
 /** An HTTP server that tells what it was asked, and sends `/away` to a URL of the query's. */
@@ -41,8 +39,10 @@ function assertFails(outcome: StepOutcome | undefined, error: string, message: R
   assert.match(outcome.message, message);
 }
 
-for (const jail of [processJail, ...(bubblewrap === undefined ? [] : [bubblewrap])]) {
-  Deno.test(`grantNetwork() reaches http, https, TCP and TLS through relay and proxy, in ${jail.type}`, async () => {
+for (const type of await jailTypes()) {
+  Deno.test(`grantNetwork() reaches http, https, TCP and TLS through relay and proxy, in ${type}`, async () => {
+    await using made = await TestJail.make(type);
+    const { jail } = made;
     await using http = startHttp(false);
     await using https = startHttp(true);
     await using tcp = TestServer.tcp(greet);
@@ -82,7 +82,9 @@ for (const jail of [processJail, ...(bubblewrap === undefined ? [] : [bubblewrap
     assert.deepEqual([...new Set(proxy.events.map(({ kind }) => kind))], ["connected"]);
   });
 
-  Deno.test(`grantNetwork() gives no way to a loopback listener that is not granted, in ${jail.type}`, async () => {
+  Deno.test(`grantNetwork() gives no way to a loopback listener that is not granted, in ${type}`, async () => {
+    await using made = await TestJail.make(type);
+    const { jail } = made;
     await using forbidden = TestServer.tcp(echo);
     const { port } = forbidden;
     const hosts = ["*", "*.test"];

@@ -44,6 +44,7 @@ Deno.test("resolveGrants() takes a name without a star as the whole name", () =>
 Deno.test("resolveGrants() gives what the policy says", () => {
   assert.deepEqual(resolve({ enableNetworking: true, enableFilesystem: true, workingDirectory: "a//./b/" }, GENEROUS), {
     networkHosts: ["api.example.com:443"],
+    wantedHosts: [],
     scratchBytes: 3 * 1024 * 1024,
     workingDirectory: "a/b",
   });

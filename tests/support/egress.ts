@@ -14,6 +14,7 @@ import {
   RELAY_HOSTNAME,
   type Resolve,
 } from "../../src/sandbox/egress/mod.ts";
+import type { HostPaths } from "../../src/sandbox/host_paths.ts";
 import { hostCommand } from "../../src/sandbox/code.ts";
 import type { Jail } from "../../src/sandbox/jails/mod.ts";
 import { TestFolder } from "../fakes/folder.ts";
@@ -197,39 +198,38 @@ export async function runNetworkTask(
   { proxy, hosts, jail, token = TOKEN }: NetworkTaskOptions,
 ): Promise<StepOutcome[]> {
   await using folder = await TestFolder.make();
-  const { hostAllow, hostDeny, worker } = egressPermissions(HostRules.parse(hosts));
-  const root = new URL("../../", import.meta.url).pathname;
-  const sources = [`${root}workers/`, `${root}tests/fakes/`];
-  const command = hostCommand({
-    socketPath: proxy.socketPath,
-    codeDirectory: null,
-    denoDirectory: folder.file("cache"),
-    heapMb: 256,
-  });
-  const net = hostAllow === null ? "--allow-net" : `--allow-net=unix:${proxy.socketPath},${hostAllow.join(",")}`;
-  const args = command.args.slice(0, -1).map((arg) => {
-    if (arg.startsWith("--allow-net=")) return net;
-    return arg.startsWith("--allow-read=") ? `${arg},${sources.join(",")}` : arg;
-  });
+  const permissions = egressPermissions(HostRules.parse(hosts));
+  const root = new URL("../../", import.meta.url).pathname.replace(/\/$/, "");
+  await Deno.mkdir(folder.file("cache"));
+  const paths: HostPaths = {
+    // What stands in for the host imports the sources of workers/.
+    bundle: root,
+    socket: proxy.socketPath,
+    cache: folder.file("cache"),
+    code: null,
+    scratch: null,
+    audit: null,
+    egress: proxy.socketPath,
+  };
+  const inside = jail.inside(paths);
+  const command = hostCommand({ paths: inside, heapMb: 256, egress: permissions });
+  const args = command.args.slice(0, -1).map((arg) =>
+    arg.startsWith("--import-map=") ? `--import-map=${inside.bundle}/dist/sandbox/import_map.json` : arg
+  );
   const enclosed = jail.enclose({
-    command: {
-      ...command,
-      args: [
-        ...args,
-        ...(hostDeny.length === 0 ? [] : [`--deny-net=${hostDeny.join(",")}`]),
-        `${root}tests/fakes/network_host.ts`,
-      ],
-    },
-    readablePaths: [...sources, `${root}dist/sandbox/`],
-    socketPath: proxy.socketPath,
-    cacheDirectory: folder.file("cache"),
-    warmCacheDirectory: null,
-    scratchDirectory: null,
+    command: { ...command, args: [...args, `${inside.bundle}/tests/fakes/network_host.ts`] },
+    paths,
+    cache: { kind: "copy", from: null },
     dataLimitBytes: 2 ** 31,
+    fileLimitBytes: 2 ** 24,
     openFileLimit: 64,
+    codeBytes: 0,
+    scratchBytes: 0,
+    controlGroupFiles: [],
   });
+  const { worker } = permissions;
   const order: NetworkHostOrder = {
-    socketPath: proxy.socketPath,
+    socketPath: inside.egress ?? "",
     relayHostname: RELAY_HOSTNAME,
     relayConnections: EGRESS_LIMITS.maxConnections,
     // The relay's port is known there only.

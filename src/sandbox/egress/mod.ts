@@ -3,6 +3,7 @@
  * @module
  */
 
+export { EgressAccess } from "./access.ts";
 export { EGRESS_LIMITS, type EgressLimits } from "./context.ts";
 export type { Resolve } from "./dial.ts";
 export type { EgressEvent } from "./events.ts";

@@ -47,6 +47,8 @@ const REACH = { all: "public", below: "public", name: "private", range: "any" } 
   HostRule["kind"],
   Reach
 >;
+/** Of what a request says, in messages. */
+const MAX_SHOWN = 200;
 const REACH_ORDER: readonly Reach[] = ["any", "private", "public"];
 
 /** Why a rule cannot be read, as the end of a sentence; `undefined` when it can. */
@@ -57,7 +59,8 @@ export function hostRuleFault(text: string): string | undefined {
 
 /** The rules of one policy. */
 export class HostRules {
-  private constructor(readonly rules: readonly HostRule[]) {}
+  /** @param only what a task asked for, where that is not all that the rules grant */
+  private constructor(readonly rules: readonly HostRule[], readonly only: HostRules | undefined = undefined) {}
 
   /** @throws {ServiceError} `CONFIG_INVALID` that names the first rule that cannot be read */
   static parse(texts: readonly string[]): HostRules {
@@ -70,8 +73,52 @@ export class HostRules {
     }));
   }
 
+  /**
+   * The same rules, for those hosts only that a task asks for: `name`, `address`, either with a port.
+   * @throws {ServiceError} `INVALID_ARGUMENT` for one that cannot be read, `PERMISSION_DENIED` for one that no rule grants
+   */
+  narrowedTo(hosts: readonly string[]): HostRules {
+    if (hosts.length === 0) return this;
+    const wanted = hosts.map((text) => {
+      const rule = tryParseRule(text);
+      if (typeof rule !== "string" && (rule.kind === "name" || rule.kind === "range")) return rule;
+      throw new ServiceError(
+        "INVALID_ARGUMENT",
+        `Cannot run task: options.network_hosts has "${
+          text.slice(0, MAX_SHOWN)
+        }", must be a name or an address, each with an optional port`,
+      );
+    });
+    for (const rule of wanted) {
+      if (!this.#grantsSome(rule)) {
+        throw new ServiceError(
+          "PERMISSION_DENIED",
+          `Cannot run task: options.network_hosts has "${rule.text}", which the policy's network.hosts does not grant`,
+          { details: { rule: "network.hosts" } },
+        );
+      }
+    }
+    return new HostRules(this.rules, new HostRules(wanted));
+  }
+
+  /** Whether a host, given as Deno writes what a permission is asked for (`name`, `name:port`), can be reached somehow. */
+  grantsSomeOf(text: string): boolean {
+    const rule = tryParseRule(text);
+    return typeof rule !== "string" && this.#grantsSome(rule);
+  }
+
+  /** Whether a host can be reached at some port at least. */
+  #grantsSome(wanted: HostRule): boolean {
+    return this.rules.some((rule) => {
+      const port = wanted.port ?? rule.port ?? 443;
+      if (wanted.kind === "name") return matches(rule, { host: wanted.name, port, address: undefined });
+      return wanted.kind === "range" && matches(rule, { host: wanted.network.text, port, address: wanted.network });
+    });
+  }
+
   /** The rule that grants most to a target, if one does. */
   decide(target: Target): RuleDecision {
+    if (this.only !== undefined && !this.only.decide(target).granted) return { granted: false };
     const matching = this.rules.filter((rule) => matches(rule, target));
     for (const reach of REACH_ORDER) {
       const rule = matching.find(({ kind }) => REACH[kind] === reach);
