@@ -6,6 +6,7 @@
 import type { Target } from "../engine.ts";
 import { entryPoint } from "./entry_point.ts";
 import { frames } from "./frames.ts";
+import { host } from "./host.ts";
 import { json } from "./json.ts";
 import { literal } from "./literal.ts";
 import { manifest } from "./manifest.ts";
@@ -14,4 +15,4 @@ import { pickle } from "./pickle.ts";
 import { zip } from "./zip.ts";
 
 /** The quick ones first. */
-export const TARGETS: readonly Target[] = [frames, json, literal, pickle, manifest, entryPoint, zip, module];
+export const TARGETS: readonly Target[] = [frames, json, literal, pickle, manifest, entryPoint, zip, module, host];
