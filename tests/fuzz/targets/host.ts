@@ -30,6 +30,8 @@ import { type HostScript, makeScript, parseScript, type Step } from "./host_scri
 
 /** Memory that the server may keep after all hosts are gone. */
 const MAX_GROWTH_BYTES = 300 * 2 ** 20;
+/** The runtime opens a few of its own with the first process; a leak would be one for each input. */
+const MAX_NEW_FILES = 8;
 /** What is not over by then never will be. */
 const HANG_MS = 60_000;
 
@@ -40,7 +42,7 @@ const PROGRAM = 'IFS= read -r line; echo "$line" > "$1"; exec sleep 100000';
 export const host: Target = {
   name: "host",
   description: "a sandbox host that lies",
-  iterations: 250,
+  iterations: 120,
   reaches: ["refused at start", "ended", "ended with results", "outlived", "outlived with results"],
   generate: (random) => bytesOf(JSON.stringify(makeScript(random))),
   start: () => HostSubject.start(),
@@ -113,7 +115,7 @@ class HostSubject implements Subject {
 
   async finish(): Promise<void> {
     assert.deepEqual(descendantsOf(Deno.pid), [], "processes that were left behind");
-    await until("all files are closed", () => openFiles(Deno.pid) <= this.#files);
+    await until("all files are closed", () => openFiles(Deno.pid) <= this.#files + MAX_NEW_FILES);
     const growth = residentBytes(Deno.pid) - this.#memoryBytes;
     assert(growth < MAX_GROWTH_BYTES, `memory grew by ${growth} bytes`);
   }
