@@ -12,7 +12,19 @@ import { literal } from "./literal.ts";
 import { manifest } from "./manifest.ts";
 import { module } from "./module.ts";
 import { pickle } from "./pickle.ts";
+import { service } from "./service.ts";
 import { zip } from "./zip.ts";
 
 /** The quick ones first. */
-export const TARGETS: readonly Target[] = [frames, json, literal, pickle, manifest, entryPoint, zip, module, host];
+export const TARGETS: readonly Target[] = [
+  frames,
+  json,
+  literal,
+  pickle,
+  manifest,
+  entryPoint,
+  zip,
+  module,
+  host,
+  service,
+];
