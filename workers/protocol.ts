@@ -338,15 +338,12 @@ class ByteReader {
   /** @param maxLength UTF-16 units, more than which the sender never writes */
   string(maxLength = Infinity): string {
     const length = this.u32();
-    if (length > maxLength * UTF8_BYTES_PER_UNIT) {
-      throw new ProtocolError(`Cannot read message: text has ${length} bytes, allowed are ${maxLength} characters`);
-    }
+    // Before it is decoded; afterwards once more, since ASCII needs a third of these bytes.
+    if (length > maxLength * UTF8_BYTES_PER_UNIT) throw tooLong(`${length} bytes`, maxLength);
     const start = this.#take(length);
-    try {
-      return strictDecoder.decode(this.#bytes.subarray(start, start + length));
-    } catch (cause) {
-      throw new ProtocolError("Cannot read message: text is not UTF-8", { cause });
-    }
+    const text = decodeUtf8(this.#bytes.subarray(start, start + length));
+    if (text.length > maxLength) throw tooLong(`${text.length} characters`, maxLength);
+    return text;
   }
 
   /** A view on the next bytes. */
@@ -361,6 +358,18 @@ class ByteReader {
     this.#offset = this.#bytes.length;
     return this.#bytes.subarray(start);
   }
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return strictDecoder.decode(bytes);
+  } catch (cause) {
+    throw new ProtocolError("Cannot read message: text is not UTF-8", { cause });
+  }
+}
+
+function tooLong(length: string, maxLength: number): ProtocolError {
+  return new ProtocolError(`Cannot read message: text has ${length}, allowed are ${maxLength} characters`);
 }
 
 /** Frames whose payload is at least this long keep it apart, so that it is not copied into the header's buffer. */
@@ -396,8 +405,12 @@ export function encodeJsonFrame(kind: FrameKind, taskId: number, value: unknown)
 
 /** Parses a JSON payload. The caller validates the shape. @throws {ProtocolError} when it is not JSON. */
 export function decodeJsonPayload(payload: Uint8Array): unknown {
+  return parseJson(decodeUtf8(payload));
+}
+
+function parseJson(text: string): unknown {
   try {
-    return JSON.parse(strictDecoder.decode(payload));
+    return JSON.parse(text);
   } catch (cause) {
     throw new ProtocolError("Cannot read message: payload is not JSON", { cause });
   }
@@ -490,7 +503,7 @@ export function decodePackageTask(payload: Uint8Array): PackageTask {
     maxConsoleBytes: reader.amount(),
     format: reader.string(),
     // Written by the server, which we trust.
-    options: JSON.parse(reader.string()) as PackageOptions,
+    options: parseJson(reader.string()) as PackageOptions,
     input: reader.bytes(reader.u32()),
     codePackage: reader.rest(),
   };

@@ -54,6 +54,8 @@ const SHAPES: Readonly<Record<string, (depth: number) => string>> = {
   "casts": (depth) => `export const a = 1${" as any".repeat(depth)};`,
   satisfies: (depth) => `export const a = 1${" satisfies any".repeat(depth)};`,
   assertions: (depth) => `export const a = ${"<any>".repeat(depth)}1;`,
+  "assertions or arrows": nest("export const a = ", "<T>(", "1", ")"),
+  "async calls or arrows": nest("export const a = () => ", "async<T>(a = ", "1", ")"),
   sums: (depth) => `export const a = 1${" + 1".repeat(depth)};`,
   powers: (depth) => `export const a = 1${" ** 1".repeat(depth)};`,
   coalescing: (depth) => `export const a = 1${" ?? 1".repeat(depth)};`,
@@ -112,6 +114,13 @@ for (const [name, shape] of Object.entries(SHAPES)) {
   Deno.test(`parseModule() says of ${MANY * 2} ${name} that they are too deep, or bears them`, () => {
     const error = refusal(shape(MANY * 2));
     if (error !== undefined) assert.match(`${error.code} ${error.message}`, /RESOURCE_LIMIT .* nested too deeply/);
+  });
+}
+
+for (const open of ["f<T>(a = ", "async<T>(a = ", "<T>(", "(a = <T>("]) {
+  Deno.test(`parseModule() gives up where 40 ${open} would be read a million million times`, () => {
+    const error = refusal(`export const a = ${open.repeat(40)}1;`);
+    assert(error !== undefined && ["RESOURCE_LIMIT", "INVALID_TASK"].includes(error.code));
   });
 }
 

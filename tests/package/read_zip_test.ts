@@ -139,6 +139,13 @@ const BAD: [string, ZipSource[], ZipOptions, TaskErrorCode, RegExp][] = [
   ["a device", [{ name: "a", mode: 0o020666 }], {}, "SECURITY_VIOLATION", /device/],
   ["a folder without slash", [{ name: "a", mode: 0o040755 }], {}, "SECURITY_VIOLATION", /disagree/],
   ["a file with slash", [{ name: "a/", mode: 0o100644 }], {}, "SECURITY_VIOLATION", /disagree/],
+  [
+    "a folder with something packed in it that unpacks to nothing",
+    [{ name: "a/", mode: 0o040755, packed: bytesOf("hidden bytes") }],
+    {},
+    "INVALID_TASK",
+    /"a" is damaged/,
+  ],
   ["a folder with content", [{ name: "a/", mode: 0o040755, data: "x" }], {}, "INVALID_TASK", /has content/],
   ["an encrypted entry", [{ ...A, flags: 1 }], {}, "INVALID_TASK", /encrypted/],
   ["strong encryption", [{ ...A, flags: 1 << 6 }], {}, "INVALID_TASK", /encrypted/],

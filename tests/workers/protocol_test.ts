@@ -17,6 +17,9 @@ import {
   FrameReader,
   FrameWriter,
   joinPieces,
+  MAX_LOG_LINE_LENGTH,
+  MAX_MESSAGE_LENGTH,
+  MAX_TRACEBACK_LENGTH,
   type NodeTask,
   PROTOCOL_VERSION,
   ProtocolError,
@@ -152,25 +155,6 @@ Deno.test("FrameReader asks for the longest length anew with each frame", () => 
   assert.throws(() => reader.advance(stream.length), ProtocolError);
 });
 
-Deno.test("FrameReader and splitFrames() throw nothing but ProtocolError for random bytes", () => {
-  const random = seededRandom(1);
-  let refused = 0;
-  for (let round = 0; round < 3_000; round++) {
-    const bytes = Uint8Array.from({ length: 1 + Math.floor(random() * 60) }, () => Math.floor(random() * 256));
-    // Every other stream starts with a length that is plausible.
-    if (round % 2 === 0) bytes.fill(0, 1, 4);
-    for (const cut of [() => read(bytes, () => 7, 1_000), () => splitFrames(bytes)]) {
-      try {
-        cut();
-      } catch (error) {
-        assert(error instanceof ProtocolError, String(error));
-        refused++;
-      }
-    }
-  }
-  assert(refused > 1_000);
-});
-
 const TASKS: readonly [name: string, task: NodeTask][] = [
   ["no config and no input", {
     nodeType: "",
@@ -248,6 +232,29 @@ Deno.test("encodeHello() and encodeJsonFrame() write what the other side reads",
   assert.deepEqual(decodeJsonPayload(ready!.payload), { nodes: ["é"] });
 });
 
+Deno.test("decoders refuse a text that has more characters than its sender writes, whatever they are", () => {
+  const result = {
+    outcome: "TASK_FAILED",
+    runMicros: 1,
+    message: "",
+    traceback: "",
+    output: new Uint8Array(),
+  } as const;
+  for (const character of ["x", "世"]) {
+    const long = (length: number) => character.repeat(length);
+    const payload = (pieces: FramePieces) => toBytes(pieces).subarray(FRAME_HEADER_BYTES);
+    const log = (length: number) => payload(encodeLog(1, { level: "info", message: long(length) }));
+    const message = (length: number) => payload(encodeResult(1, { ...result, message: long(length) }));
+    const traceback = (length: number) => payload(encodeResult(1, { ...result, traceback: long(length) }));
+    assert.equal(decodeLog(log(MAX_LOG_LINE_LENGTH)).message.length, MAX_LOG_LINE_LENGTH);
+    assert.throws(() => decodeLog(log(MAX_LOG_LINE_LENGTH + 1)), ProtocolError);
+    assert.equal(decodeResult(message(MAX_MESSAGE_LENGTH)).message.length, MAX_MESSAGE_LENGTH);
+    assert.throws(() => decodeResult(message(MAX_MESSAGE_LENGTH + 1)), ProtocolError);
+    assert.equal(decodeResult(traceback(MAX_TRACEBACK_LENGTH)).traceback.length, MAX_TRACEBACK_LENGTH);
+    assert.throws(() => decodeResult(traceback(MAX_TRACEBACK_LENGTH + 1)), ProtocolError);
+  }
+});
+
 const BROKEN_JSON: readonly [name: string, payload: Uint8Array][] = [
   ["nothing", new Uint8Array()],
   ["half of it", new TextEncoder().encode('{"nodes": [')],
@@ -271,27 +278,6 @@ Deno.test("decoders refuse every message that is cut short, but for its last fie
   for (let end = 0; end < result.length; end++) {
     assert.throws(() => decodeResult(result.subarray(0, end)), ProtocolError, `at ${end}`);
   }
-});
-
-Deno.test("decoders throw nothing but ProtocolError for random bytes and damaged messages", () => {
-  const random = seededRandom(2);
-  const whole = toBytes(encodeTask(1, TASKS[1]![1])).subarray(FRAME_HEADER_BYTES);
-  let refused = 0;
-  for (let round = 0; round < 5_000; round++) {
-    const bytes = round % 2 === 0
-      ? Uint8Array.from({ length: Math.floor(random() * 80) }, () => Math.floor(random() * 256))
-      : whole.slice();
-    if (round % 2 === 1) bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
-    for (const decode of [decodeTask, decodeResult, decodeLog, decodeJsonPayload]) {
-      try {
-        decode(bytes);
-      } catch (error) {
-        assert(error instanceof ProtocolError, String(error));
-        refused++;
-      }
-    }
-  }
-  assert(refused > 5_000);
 });
 
 for (const amount of [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60]) {

@@ -43,8 +43,10 @@ export function readZip(bytes: Uint8Array, limits: PackageLimits): Map<string, U
     const files = new Map<string, Uint8Array>();
     for (const entry of entries) {
       const place = places.get(entry);
-      if (place === undefined || entry.isDirectory) continue;
-      files.set(entry.path, unpack(entry, place));
+      if (place === undefined) continue;
+      // A folder has no content, which must be true of what is packed in its place too.
+      const content = unpack(entry, place);
+      if (!entry.isDirectory) files.set(entry.path, content);
     }
     return files;
   } catch (error) {
