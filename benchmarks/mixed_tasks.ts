@@ -55,7 +55,7 @@ export async function benchMixedTasks(tasks: number): Promise<void> {
         () => mix({ honest, hostile: limited, callsOfEach: half, hostileAtOnce: QUOTA }),
       ),
       await timed(`beside ${FLOOD} hostile, no quota`, () => {
-        const callsOfEach = Math.max(1, Math.floor(half / FLOOD_PART));
+        const callsOfEach = Math.max(FLOOD, Math.floor(half / FLOOD_PART));
         return mix({ honest, hostile: unlimited, callsOfEach, hostileAtOnce: FLOOD });
       }),
     ];
