@@ -1,18 +1,29 @@
 /**
- * Runs the benchmarks: all of them, or those whose names are given.
+ * Runs the benchmarks: all of them, or those whose names are given. `--tasks N` says how many tasks `mixed` mixes.
  * @module
  */
 
+import { parseArgs } from "node:util";
 import { benchExecuteNode } from "./execute_node.ts";
+import { benchFreshSandbox } from "./fresh_sandbox.ts";
 import { benchMemory } from "./memory.ts";
+import { benchMixedTasks } from "./mixed_tasks.ts";
+
+const { values, positionals } = parseArgs({
+  args: Deno.args,
+  options: { tasks: { type: "string", default: "1000" } },
+  allowPositionals: true,
+});
 
 const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
   execute_node: benchExecuteNode,
+  sandbox: benchFreshSandbox,
+  mixed: () => benchMixedTasks(Number(values.tasks)),
   memory: benchMemory,
 };
 
 if (import.meta.main) {
-  const names = Deno.args.length > 0 ? Deno.args : Object.keys(BENCHMARKS);
+  const names = positionals.length > 0 ? positionals : Object.keys(BENCHMARKS);
   for (const name of names) {
     const run = BENCHMARKS[name];
     if (run === undefined) {

@@ -9,12 +9,20 @@ import { fileURLToPath } from "node:url";
 export interface ServerProcess extends AsyncDisposable {
   readonly port: number;
   readonly pid: number;
+  /** Where the service serves its metrics; other programs serve none. */
+  readonly metricsPort: number | undefined;
 }
 
-/** Starts a program of this folder that prints `{"port": …}` as its first line. */
-export async function startServer(program: string): Promise<ServerProcess> {
+/**
+ * Starts a program of this folder that prints `{"port": …}` as its first line.
+ * @param settings of the service, by key
+ */
+export async function startServer(
+  program: string,
+  settings: Readonly<Record<string, unknown>> = {},
+): Promise<ServerProcess> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", fileURLToPath(new URL(program, import.meta.url))],
+    args: ["run", "-A", "--quiet", fileURLToPath(new URL(program, import.meta.url)), JSON.stringify(settings)],
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",
@@ -27,9 +35,10 @@ export async function startServer(program: string): Promise<ServerProcess> {
     text += value;
   }
   // Our own programs print it.
-  const { port } = JSON.parse(text) as { port: number };
+  const { port, metricsPort } = JSON.parse(text) as { port: number; metricsPort?: number };
   return {
     port,
+    metricsPort,
     pid: child.pid,
     async [Symbol.asyncDispose]() {
       await child.stdin.close();

@@ -1,13 +1,15 @@
 /**
  * Runs the service for a benchmark. Prints its ports as a line of JSON and serves until its standard input ends.
+ * Argument: settings by key, as JSON.
  * @module
  */
 
 import { serve } from "../src/main.ts";
 
+const settings: Record<string, unknown> = JSON.parse(Deno.args[0] ?? "{}");
 const stop = new AbortController();
 const finished = serve({
-  overrides: { "server.port": 0, "metrics.port": 0, "logging.level": "WARNING" },
+  overrides: { "server.port": 0, "metrics.port": 0, "logging.level": "WARNING", ...settings },
   signal: stop.signal,
   onReady: (info) => console.log(JSON.stringify(info)),
 });

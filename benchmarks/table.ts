@@ -18,3 +18,9 @@ export function printTable(title: string, head: readonly string[], rows: readonl
 export function median(values: readonly number[]): number {
   return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? NaN;
 }
+
+/** The value that so many percent of the values do not exceed; the largest for 100. */
+export function percentile(values: readonly number[], percent: number): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  return sorted[Math.max(0, Math.ceil(sorted.length * percent / 100) - 1)] ?? NaN;
+}

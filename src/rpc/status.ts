@@ -34,6 +34,12 @@ export const GRPC_STATUS = {
   INTERNAL: status.INTERNAL,
 } as const satisfies Record<ErrorCode, status>;
 
+/**
+ * Details travel in a header, percent-encoded (up to nine bytes for a character of UTF-16), and clients take headers of
+ * 16 KB: gRPC's C core refuses more, and a server that sends more resets the call without any status.
+ */
+const MAX_DETAILS_LENGTH = 1_024;
+
 /** When to come back, in milliseconds, as gRPC's own retries read it (gRFC A6). */
 export const PUSHBACK_HEADER = "grpc-retry-pushback-ms";
 
@@ -44,9 +50,10 @@ export const PUSHBACK_HEADER = "grpc-retry-pushback-ms";
 export function toGrpcError(error: unknown, method: string): ServerErrorResponse {
   if (error instanceof ServiceError && error.code !== "INTERNAL") {
     const { retryAfterMs } = error.details;
-    return Object.assign(new Error(error.message), {
+    const details = cut(error.message);
+    return Object.assign(new Error(details), {
       code: GRPC_STATUS[error.code],
-      details: error.message,
+      details,
       ...(retryAfterMs === undefined ? {} : { metadata: pushback(retryAfterMs) }),
     });
   }
@@ -58,6 +65,12 @@ export function toGrpcError(error: unknown, method: string): ServerErrorResponse
 /** The name of a status code, `OK` say. */
 export function statusName(code: number): string {
   return status[code] ?? "UNKNOWN";
+}
+
+/** Messages quote what the caller sent, which may be long. */
+function cut(message: string): string {
+  if (message.length <= MAX_DETAILS_LENGTH) return message;
+  return `${message.slice(0, MAX_DETAILS_LENGTH).toWellFormed()}… [${message.length} characters]`;
 }
 
 function pushback(retryAfterMs: string): Metadata {

@@ -89,6 +89,20 @@ export function readCorpus(): readonly HostileCase[] {
   });
 }
 
+/** A case of the contract: what it is to show is in its program, which is in Python, and in prose. */
+export interface ProtocolCorpusCase {
+  readonly id: string;
+  readonly title: string;
+  readonly statuses: readonly string[];
+}
+
+/** All cases of hostile requests and connections. */
+export function readProtocolCorpus(): readonly ProtocolCorpusCase[] {
+  return CORPUS.parse(corpus).cases.filter(({ lang }) => lang === "protocol").map(({ id, title, expected }) => {
+    return { id, title, statuses: expected.status };
+  });
+}
+
 function packageOf(id: string): Uint8Array {
   const text = built.get(id)?.package;
   if (text !== undefined) return Uint8Array.fromBase64(text);

@@ -13,9 +13,9 @@ import type { ExecuteCustomTaskResponse } from "../../protos/generated/execution
 import { HealthCheckResponse_ServingStatus, HealthClient } from "../../protos/generated/grpc/health/v1/health.ts";
 import { ExecutionOptions, ExecutionStatus } from "../../protos/generated/types.ts";
 import { type Answer, connect, TestClient, unary } from "../support/client.ts";
-import { isAlive, openFiles, residentBytes, until } from "../support/processes.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 import { type HostileCase, readCorpus } from "./corpus.ts";
+import { assertMemoryHeld, SilentListener, untilNothingIsLeft, type Usage, usageOf } from "./leftovers.ts";
 
 /** Cases at once. With the honest caller's, as many tasks as there are hosts for. */
 const CONCURRENCY = 3;
@@ -61,7 +61,7 @@ const KNOWN_GAPS: Readonly<Record<string, string>> = {
 
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_CONSOLE_LENGTH = 1024 * 1024 + 100;
-const MEGABYTE = 1024 * 1024;
+const MAX_GROWTH_MB = 150;
 
 type TaskAnswer = Answer<ExecuteCustomTaskResponse>;
 
@@ -168,18 +168,9 @@ class CorpusRun {
   async nothingIsLeft(): Promise<void> {
     const atRest = this.#atRest;
     assert(atRest !== undefined);
-    let now = usageOf(this.#server.pid, this.#folder);
-    try {
-      await until("nothing is left", () => {
-        now = usageOf(this.#server.pid, this.#folder);
-        return USAGE.every((key) => now[key] <= atRest[key]);
-      });
-    } catch (cause) {
-      throw new Error(`More than at rest: ${JSON.stringify({ atRest, now })}`, { cause });
-    }
+    await untilNothingIsLeft(this.#server, this.#folder, atRest);
     // Whatever was sent and refused, the server kept none of it.
-    const grown = (residentBytes(this.#server.pid) - atRest.residentBytes) / MEGABYTE;
-    assert(grown < 150, `its memory grew by ${Math.round(grown)} MB`);
+    assertMemoryHeld(this.#server, atRest, MAX_GROWTH_MB);
   }
 
   async #run(hostile: HostileCase, client: TestClient, health: HealthClient): Promise<string[]> {
@@ -302,45 +293,6 @@ function inSeconds(seconds: number): number {
   return Date.now() + seconds * 1_000;
 }
 
-const USAGE = ["processes", "files", "descriptors", "threads"] as const;
-
-type Usage = Readonly<Record<typeof USAGE[number] | "residentBytes", number>>;
-
-/** What a server has of everything that a task could leave behind. */
-function usageOf(pid: number, folder: string): Usage {
-  return {
-    processes: processesOf(folder),
-    files: [...Deno.readDirSync(folder)].reduce((count, { name }) => count + filesBelow(`${folder}/${name}`), 0),
-    descriptors: openFiles(pid),
-    threads: [...Deno.readDirSync(`/proc/${pid}/task`)].length,
-    residentBytes: residentBytes(pid),
-  };
-}
-
-/** Processes that were started with a path below a folder, wherever they are by now. */
-function processesOf(folder: string): number {
-  let count = 0;
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      if (Deno.readTextFileSync(`/proc/${name}/cmdline`).includes(folder) && isAlive(Number(name))) count++;
-    } catch {
-      // It has ended.
-    }
-  }
-  return count;
-}
-
-function filesBelow(path: string): number {
-  let count = 1;
-  try {
-    for (const { name } of Deno.readDirSync(path)) count += filesBelow(`${path}/${name}`);
-  } catch {
-    // No folder, or gone.
-  }
-  return count;
-}
-
 /** Puts the secrets where the corpus looks for them; dispose removes all that is called so. */
 function plantSecrets() {
   const folder = "/tmp";
@@ -357,31 +309,4 @@ function plantSecrets() {
     strayFiles: () => all().filter((name) => !secrets.includes(name)),
     [Symbol.dispose]: removeAll,
   };
-}
-
-/** Takes connections that nobody should make, and counts them. */
-class SilentListener implements Disposable {
-  connections = 0;
-  readonly port: number;
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-
-  constructor() {
-    this.port = this.#listener.addr.port;
-    void this.#take();
-  }
-
-  async #take(): Promise<void> {
-    try {
-      for await (const connection of this.#listener) {
-        this.connections++;
-        connection.close();
-      }
-    } catch {
-      // Disposed.
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#listener.close();
-  }
 }

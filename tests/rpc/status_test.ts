@@ -41,6 +41,13 @@ for (const [code, name] of Object.entries(EXPECTED)) {
   });
 }
 
+Deno.test("toGrpcError() cuts details that no header would hold", () => {
+  const long = `Cannot run task: options.environment["${"ü😀".repeat(100_000)}"]`;
+  const { details = "" } = toGrpcError(new ServiceError("PERMISSION_DENIED", long), "ExecuteNode");
+  assert(encodeURIComponent(details).length < 8_192);
+  assert(details.startsWith(long.slice(0, 1_000)) && details.endsWith(`… [${long.length} characters]`));
+});
+
 for (const thrown of [new TypeError("secret path /etc"), "text", undefined, null, { code: "QUEUE_FULL" }]) {
   Deno.test(`toGrpcError() tells nothing of ${String(thrown)}`, () => {
     const { code, details, message } = toGrpcError(thrown, "ExecuteNode");

@@ -10,6 +10,8 @@ import {
   type ClientOptions,
   type ClientUnaryCall,
   credentials,
+  InterceptingCall,
+  type Interceptor,
   Metadata,
   type ServiceError,
 } from "@grpc/grpc-js";
@@ -54,8 +56,9 @@ type Unary<Request, Response> = (
 export class TestClient implements Disposable {
   readonly stub: RemoteExecutionServiceClient;
 
-  constructor(address: string) {
-    this.stub = connect(RemoteExecutionServiceClient, address);
+  /** @param headers sent with every call, a token say */
+  constructor(address: string, headers: Readonly<Record<string, string>> = {}) {
+    this.stub = connect(RemoteExecutionServiceClient, address, { interceptors: [withHeaders(headers)] });
   }
 
   /** Runs a node. @throws {Error} when the call fails */
@@ -90,12 +93,24 @@ export class TestClient implements Disposable {
 export function connect<Stub extends Client>(
   Stub: new (address: string, credentials: ChannelCredentials, options: ClientOptions) => Stub,
   address: string,
+  options: ClientOptions = {},
 ): Stub {
   return new Stub(address, credentials.createInsecure(), {
+    ...options,
     "grpc.use_local_subchannel_pool": 1,
     "grpc.max_receive_message_length": -1,
     "grpc.max_send_message_length": -1,
   });
+}
+
+function withHeaders(headers: Readonly<Record<string, string>>): Interceptor {
+  return (options, nextCall) =>
+    new InterceptingCall(nextCall(options), {
+      start(metadata, listener, next) {
+        for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+        next(metadata, listener);
+      },
+    });
 }
 
 /** Calls a method of a stub. */

@@ -84,6 +84,7 @@ const OPTIONS = {
   maxUnpackedBytes: 1,
   maxFiles: 1,
   blockedImports: [],
+  environment: {},
 };
 
 /** A stream of frames: cut anywhere, it gives what it gives in one piece. */

@@ -10,7 +10,8 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { ServiceError } from "../../../src/errors.ts";
-import { HostProcess, type HostTask, type TaskEnd } from "../../../src/sandbox/host_process.ts";
+import { HostProcess } from "../../../src/sandbox/host_process.ts";
+import type { HostTask, TaskEnd, TaskLimits } from "../../../src/sandbox/task.ts";
 import type { Jail } from "../../../src/sandbox/jails/mod.ts";
 import {
   encodeHello,
@@ -134,7 +135,7 @@ function shellJail(bootstrap: string): Jail {
     args: ["-c", PROGRAM, "sh", bootstrap],
     env: { PATH: "/usr/bin:/bin" },
   });
-  return { type: "process", description: "a shell", enclose };
+  return { type: "process", description: "a shell", inside: (paths) => paths, enclose };
 }
 
 /** The host's end of the connection. */
@@ -277,12 +278,13 @@ const PACKAGE_MESSAGE: Omit<PackageTask, "maxOutputBytes"> = {
     maxUnpackedBytes: 1,
     maxFiles: 1,
     blockedImports: [],
+    environment: {},
   },
 };
 
 class FuzzTask implements HostTask {
   readonly message: NodeTask | PackageTask;
-  readonly timeoutMs: number;
+  readonly limits: TaskLimits;
   readonly logs: TaskLog[] = [];
   ends = 0;
   end: TaskEnd | undefined;
@@ -292,7 +294,8 @@ class FuzzTask implements HostTask {
     message: Omit<NodeTask, "maxOutputBytes"> | Omit<PackageTask, "maxOutputBytes">,
   ) {
     this.message = { ...message, maxOutputBytes };
-    this.timeoutMs = timeoutMs;
+    const { memoryLimitBytes: memoryBytes } = message;
+    this.limits = { timeoutMs, cpuMs: 600_000, cpuPercent: 100_000, threads: 1_000, memoryBytes };
   }
 
   onEnd(end: TaskEnd): void {
