@@ -257,7 +257,7 @@ class Scene {
       if (end.kind !== "result") continue;
       const { outcome, output } = end.result;
       assert(output.length <= (outcome === "OK" ? message.maxOutputBytes : 0), `${output.length} bytes of ${outcome}`);
-      for (const amount of [end.runMs, end.cpuMs, end.memoryPeakBytes]) assert(amount >= 0 && Number.isFinite(amount));
+      for (const amount of Object.values(end.usage)) assert(amount >= 0 && Number.isFinite(amount));
     }
     const lost = this.tasks.flatMap(({ end }) => end?.kind === "lost" ? [end.started] : []);
     assert(!lost.slice(1).includes(true), "only the first can have been running");
