@@ -553,7 +553,7 @@ export class HostProcess implements AsyncDisposable {
     if (code === SIGNAL_EXIT + SIGXFSZ) this.#stopForFileSize();
     this.#loseAll(exit, true);
     await files.remove();
-    await controlGroup?.[Symbol.asyncDispose]();
+    controlGroup?.[Symbol.dispose]();
     this.#exited.resolve(exit);
   }
 

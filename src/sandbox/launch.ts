@@ -113,7 +113,7 @@ export async function launch<T>(
       end = `; exit code ${(await child.status).code}`;
     }
     await files.remove();
-    await controlGroup?.[Symbol.asyncDispose]();
+    controlGroup?.[Symbol.dispose]();
     await egress?.[Symbol.asyncDispose]();
     const detail = (await stderr).trim();
     throw new ServiceError(

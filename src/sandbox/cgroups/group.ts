@@ -4,14 +4,9 @@
  */
 
 import { messageOf, ServiceError } from "../../errors.ts";
-import { serviceLogger } from "../../logging/mod.ts";
 import type { Controller, Dialect, Hierarchy, Reading, Setting } from "./dialect.ts";
 import type { GroupFiles } from "./files.ts";
-
-const logger = serviceLogger("sandbox");
-
-/** Pauses between attempts to remove a group whose killed processes are still leaving, in milliseconds; 3 s in all. */
-const REMOVAL_PAUSES_MS = [1, 2, 5, 10, 20, 50, 100, 200, 400, 700, 1_500];
+import type { GroupRemoval } from "./removal.ts";
 
 /** Limits of a group; those that are absent stay as they are. */
 export interface GroupLimits {
@@ -24,10 +19,10 @@ export interface GroupLimits {
 }
 
 /**
- * A group of processes. Numbers are the kernel's, and there until it is disposed of: that removes the group once it is
- * empty, and waits for processes that have been killed.
+ * A group of processes. Numbers are the kernel's, and there until it is disposed of, which removes the group, at once or
+ * later when the processes in it that have been killed are gone.
  */
-export interface ControlGroup extends AsyncDisposable {
+export interface ControlGroup extends Disposable {
   /** `cgroup.procs` of each folder: a process that writes its pid to all of them is in, with all that it then starts. */
   readonly procsFiles: readonly string[];
   /**
@@ -60,6 +55,8 @@ export interface GroupParts {
   /** Folder of the group in each hierarchy, which this makes. */
   readonly directories: ReadonlyMap<Hierarchy, string>;
   readonly controllers: ReadonlySet<Controller>;
+  /** Removes folders, some of them later. */
+  readonly removal: GroupRemoval;
 }
 
 /** A group in the kernel. */
@@ -132,8 +129,8 @@ export class KernelGroup implements ControlGroup {
     return units === undefined ? undefined : units * this.#parts.dialect.cpuTimeUnitMs;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const directory of this.#directories) await this.#remove(directory);
+  [Symbol.dispose](): void {
+    for (const directory of this.#directories) this.#parts.removal.remove(directory);
   }
 
   #apply(controller: Controller, settings: readonly Setting[]): void {
@@ -164,24 +161,6 @@ export class KernelGroup implements ControlGroup {
       return line === undefined ? undefined : Number(line.slice(key.length + 1));
     } catch {
       return undefined;
-    }
-  }
-
-  /** A process that was killed is in its group until the kernel has taken it apart, for which version 1 has no event. */
-  async #remove(directory: string): Promise<void> {
-    for (const pauseMs of [...REMOVAL_PAUSES_MS, undefined]) {
-      try {
-        return this.#parts.files.remove(directory);
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return;
-        if (!(error instanceof Deno.errors.Busy) || pauseMs === undefined) {
-          return logger.warn("Cannot remove control group {directory}, the next start will: {reason}", {
-            directory,
-            reason: messageOf(error),
-          });
-        }
-        await new Promise((resolve) => setTimeout(resolve, pauseMs));
-      }
     }
   }
 }

@@ -9,6 +9,7 @@ import { type Controller, CONTROLLERS, type Dialect, DIALECT_V1, DIALECT_V2, typ
 import { type GroupFiles, kernelFiles } from "./files.ts";
 import { type ControlGroup, KernelGroup } from "./group.ts";
 import { locateOwnGroups, type OwnGroups } from "./locate.ts";
+import { GroupRemoval } from "./removal.ts";
 import { makeUnifiedRoom, type UnifiedRoom } from "./unified.ts";
 
 export type { Controller } from "./dialect.ts";
@@ -54,11 +55,13 @@ interface ControlGroupsParts {
 }
 
 /** Makes groups below this process's own. Dispose of it when all of them are gone. */
-export class ControlGroups implements Disposable {
+export class ControlGroups implements AsyncDisposable {
   readonly #parts: ControlGroupsParts;
+  readonly #removal: GroupRemoval;
 
   private constructor(parts: ControlGroupsParts) {
     this.#parts = parts;
+    this.#removal = new GroupRemoval(parts.files);
   }
 
   /**
@@ -68,7 +71,7 @@ export class ControlGroups implements Disposable {
    * @example
    * ```ts ignore
    * const { groups, description } = ControlGroups.detect();
-   * await using group = groups?.create("host-1");
+   * using group = groups?.create("host-1");
    * group?.add(child.pid);
    * if (groups?.controllers.has("memory")) group?.setLimits({ memoryBytes: 200 * 1024 * 1024 });
    * ```
@@ -115,13 +118,15 @@ export class ControlGroups implements Disposable {
    */
   create(name: string): ControlGroup {
     if (!/^[\w-]+$/.test(name)) throw new TypeError(`Cannot make control group: "${name}" is no name`);
-    return createIn(this.#parts, name);
+    return createIn(this.#parts, name, this.#removal);
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     const { prefix, room } = this.#parts;
     const instance = NAME.exec(prefix)?.[2] ?? "";
-    if (!inUse.delete(instance)) return;
+    if (!inUse.has(instance)) return;
+    await this.#removal[Symbol.asyncDispose]();
+    inUse.delete(instance);
     try {
       room?.close();
     } catch (error) {
@@ -197,7 +202,7 @@ function tryEach(parts: ControlGroupsParts, missing: [Controller, string][]): At
 /** Why a hierarchy cannot be used, `undefined` when it can. */
 function trial(parts: ControlGroupsParts, hierarchy: Hierarchy): string | undefined {
   try {
-    const group = createIn(parts, "trial");
+    const group = createIn(parts, "trial", new GroupRemoval(parts.files));
     try {
       if (hierarchy !== "cpuacct" && parts.controllers.has(hierarchy)) group.setLimits(TRIAL_LIMITS[hierarchy]);
     } finally {
@@ -210,9 +215,13 @@ function trial(parts: ControlGroupsParts, hierarchy: Hierarchy): string | undefi
   }
 }
 
-function createIn({ files, dialect, prefix, parents, controllers }: ControlGroupsParts, name: string): KernelGroup {
+function createIn(
+  { files, dialect, prefix, parents, controllers }: ControlGroupsParts,
+  name: string,
+  removal: GroupRemoval,
+): KernelGroup {
   const directories = new Map([...parents].map(([hierarchy, parent]) => [hierarchy, `${parent}/${prefix}${name}`]));
-  return KernelGroup.create({ files, dialect, directories, controllers });
+  return KernelGroup.create({ files, dialect, directories, controllers, removal });
 }
 
 /** Removes groups of services that are gone. Those that something still runs in stay. */
@@ -228,7 +237,7 @@ function removeLeftBehind(files: GroupFiles, directory: string, ownPid: number):
     if (pid === "" || inUse.has(instance) || (pid !== String(ownPid) && files.exists(`/proc/${pid}`))) continue;
     try {
       files.remove(`${directory}/${name}`);
-      logger.info("Removed control group {name} that a killed service left behind", { name });
+      logger.debug("Removed control group {name} that a killed service left behind", { name });
     } catch (error) {
       logger.debug("Cannot remove control group {name}: {reason}", { name, reason: messageOf(error) });
     }

@@ -42,10 +42,10 @@ for (const [version, layout] of LAYOUTS) {
     {
       const { groups, description } = ControlGroups.detect({ files: kernel, pid: PID });
       assert(groups !== undefined, description);
-      using _groups = groups;
+      await using _groups = groups;
       assert.equal(description, `control groups (${version}) for cpu, memory, pids`);
       assert.deepEqual([...groups.controllers], ["cpu", "memory", "pids"]);
-      await using group = groups.create("host-1");
+      using group = groups.create("host-1");
       for (const path of kernel.paths.filter((candidate) => kernel.pidsIn(candidate).includes(String(PID)))) {
         kernel.enter(path, 500);
       }
@@ -65,8 +65,8 @@ for (const [version, layout] of LAYOUTS) {
 
 Deno.test("ControlGroup writes what version 1 understands", async () => {
   const kernel = separate();
-  using groups = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
-  await using group = groups.create("x");
+  await using groups = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
+  using group = groups.create("x");
   kernel.writes.length = 0;
   group.setLimits({ cpuPercent: 150, memoryBytes: 4_096, maxProcesses: 9 });
   const written = kernel.writes.map((line) => line.replace(/.*\//, ""));
@@ -90,8 +90,8 @@ Deno.test("ControlGroup writes what version 1 understands", async () => {
 
 Deno.test("ControlGroup writes what version 2 understands", async () => {
   const kernel = delegated();
-  using groups = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
-  await using group = groups.create("x");
+  await using groups = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
+  using group = groups.create("x");
   kernel.writes.length = 0;
   group.setLimits({ cpuPercent: 0.5, memoryBytes: 4_096, maxProcesses: 9 });
   const written = kernel.writes.map((line) => line.replace(/.*\//, ""));
@@ -114,8 +114,8 @@ Deno.test("ControlGroups.detect() moves the service below its own group, and bac
   assert.deepEqual(others, []);
   assert.match(leaf, /^rexec-77-[0-9a-f]{8}-server$/);
   assert.deepEqual(kernel.pidsIn(`${SERVICE}/${leaf}`), [String(PID)]);
-  groups?.[Symbol.dispose]();
-  groups?.[Symbol.dispose]();
+  await groups?.[Symbol.asyncDispose]();
+  await groups?.[Symbol.asyncDispose]();
   assert.deepEqual(kernel.pidsIn(SERVICE), [String(PID)]);
   assert.equal(kernel.read(`${SERVICE}/cgroup.subtree_control`).trim(), "");
   assert.deepEqual(kernel.paths, [SERVICE]);
@@ -195,7 +195,7 @@ Deno.test("ControlGroups.detect() uses what the root of all hands down, and stay
   kernel.addHierarchy("/sys/fs/cgroup", { version: 2, controllers: ALL, rootOfAll: true, pids: [1, PID] });
   kernel.write("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids");
   const { groups, description } = ControlGroups.detect({ files: kernel, pid: PID });
-  using _groups = groups!;
+  await using _groups = groups!;
   assert.match(description, /^control groups \(version 2\) for memory, pids; version 2: not cpu: /);
   assert.deepEqual(kernel.pidsIn("/sys/fs/cgroup"), ["1", "77"]);
 });
@@ -209,7 +209,7 @@ Deno.test("ControlGroups.detect() takes version 1 where version 2 has no control
   hybrid.addHierarchy("/sys/fs/cgroup/pids", { controllers: ["pids"] });
   hybrid.addHierarchy("/sys/fs/cgroup/unified", { version: 2, controllers: ["hugetlb"], rootOfAll: true });
   for (const [files, controllers] of [[kernel, ["cpu", "memory", "pids"]], [hybrid, ["pids"]]] as const) {
-    using groups = ControlGroups.detect({ files, pid: PID }).groups!;
+    await using groups = ControlGroups.detect({ files, pid: PID }).groups!;
     assert.equal(groups.version, 1);
     assert.deepEqual([...groups.controllers], controllers);
   }
@@ -219,17 +219,17 @@ Deno.test("ControlGroups claims only what it may limit, and says what not", asyn
   const kernel = separate();
   kernel.refuses.set("/sys/fs/cgroup/cpu", new Deno.errors.PermissionDenied("Permission denied (os error 13)"));
   const { groups, description } = ControlGroups.detect({ files: kernel, pid: PID });
-  using _groups = groups!;
+  await using _groups = groups!;
   assert.match(description, /^control groups \(version 1\) for memory, pids; version 1: not cpu: .*Permission denied/);
-  await using group = groups!.create("x");
+  using group = groups!.create("x");
   assert.equal(group.cpuMs, undefined);
   assert.throws(() => group.setLimits({ cpuPercent: 50 }), TypeError);
 });
 
 Deno.test("ControlGroup.setLimits() and add() fail when the kernel refuses what is claimed", async () => {
   const kernel = separate();
-  using groups = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
-  await using group = groups.create("x");
+  await using groups = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
+  using group = groups.create("x");
   kernel.refuses.set("/sys/fs/cgroup/me mory", new Deno.errors.Busy("Device or resource busy (os error 16)"));
   kernel.enter("/sys/fs/cgroup/pids/a", 500);
   kernel.leavesAfter = 0;
@@ -247,14 +247,14 @@ Deno.test("ControlGroup.setLimits() and add() fail when the kernel refuses what 
 
 Deno.test("ControlGroup is removed once its processes have left", async () => {
   const kernel = separate();
-  using groups = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
+  await using groups = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
   const before = kernel.paths;
   const group = groups.create("x");
   const [, memory = ""] = group.procsFiles;
   kernel.enter(memory.replace("/cgroup.procs", ""), 500);
   kernel.leavesAfter = 3;
-  await group[Symbol.asyncDispose]();
-  await group[Symbol.asyncDispose]();
+  group[Symbol.dispose]();
+  group[Symbol.dispose]();
   assert.deepEqual(kernel.paths, before);
 });
 
@@ -269,10 +269,10 @@ Deno.test("ControlGroups.detect() removes groups of services that are gone, and 
     kernel.make(`${base}/${name}`);
   }
   kernel.enter(`${base}/rexec-99-00000001-h`, 501);
-  using first = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
+  await using first = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
   assert.deepEqual(kernel.groups(base), ["rexec", "rexec-88-00000000-h", "rexec-99-00000001-h"]);
   // Another service in this very process is none that is gone.
   first.create("x");
-  using _second = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
+  await using _second = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
   assert.equal(kernel.groups(base).filter((name) => name.endsWith("-x")).length, 1);
 });

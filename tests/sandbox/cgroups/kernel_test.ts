@@ -7,7 +7,7 @@ const MEGABYTE = 1024 * 1024;
 /** What this machine gives, or why it does not. */
 const available = ((): { controllers: ReadonlySet<Controller>; description: string } => {
   const { groups, description } = ControlGroups.detect();
-  groups?.[Symbol.dispose]();
+  await groups?.[Symbol.asyncDispose]();
   return { controllers: groups?.controllers ?? new Set(), description };
 })();
 
@@ -18,8 +18,8 @@ function groupTest(controller: Controller, name: string, fn: (group: ControlGrou
     name: ignore ? `${name} (skipped: ${available.description})` : name,
     ignore,
     async fn() {
-      using groups = ControlGroups.detect().groups!;
-      await using group = groups.create("test");
+      await using groups = ControlGroups.detect().groups!;
+      using group = groups.create("test");
       await fn(group);
     },
   });
@@ -91,7 +91,7 @@ Deno.test("ControlGroups.detect() leaves no group behind on this machine", () =>
   const group = groups?.create("gone");
   const directories = group?.procsFiles.map((path) => path.slice(0, path.lastIndexOf("/"))) ?? [];
   // What a killed service leaves: nobody disposes of it but the next start.
-  groups?.[Symbol.dispose]();
-  ControlGroups.detect().groups?.[Symbol.dispose]();
+  await groups?.[Symbol.asyncDispose]();
+  ControlGroups.detect().await groups?.[Symbol.asyncDispose]();
   for (const directory of directories) assert.throws(() => Deno.statSync(directory), Deno.errors.NotFound);
 });
