@@ -107,7 +107,7 @@ Deno.test("ControlGroup writes what version 2 understands", async () => {
   assert.deepEqual([oomKills, memoryPeakBytes, pidsRefused, cpuMs, cpuThrottled], [1, 4_096, 3, 2.5, 4]);
 });
 
-Deno.test("ControlGroups.detect() moves the service below its own group, and back at the end (version 2)", () => {
+Deno.test("ControlGroups.detect() moves the service below its own group, and back at the end (version 2)", async () => {
   const kernel = delegated();
   const { groups } = ControlGroups.detect({ files: kernel, pid: PID });
   const [leaf = "", ...others] = kernel.groups(SERVICE);
@@ -190,7 +190,7 @@ for (const { name, kernel: make, reason } of NOTHING) {
   });
 }
 
-Deno.test("ControlGroups.detect() uses what the root of all hands down, and stays where it is (version 2)", () => {
+Deno.test("ControlGroups.detect() uses what the root of all hands down, and stays where it is (version 2)", async () => {
   const kernel = new FakeKernelGroups(["0::/"], ["30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"]);
   kernel.addHierarchy("/sys/fs/cgroup", { version: 2, controllers: ALL, rootOfAll: true, pids: [1, PID] });
   kernel.write("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids");
@@ -200,7 +200,7 @@ Deno.test("ControlGroups.detect() uses what the root of all hands down, and stay
   assert.deepEqual(kernel.pidsIn("/sys/fs/cgroup"), ["1", "77"]);
 });
 
-Deno.test("ControlGroups.detect() takes version 1 where version 2 has no controller to offer", () => {
+Deno.test("ControlGroups.detect() takes version 1 where version 2 has no controller to offer", async () => {
   const kernel = separate();
   const hybrid = new FakeKernelGroups(["3:pids:/", "0::/"], [
     "33 25 0:29 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids",
@@ -247,7 +247,7 @@ Deno.test("ControlGroup.setLimits() and add() fail when the kernel refuses what 
 
 Deno.test("ControlGroup is removed once its processes have left", async () => {
   const kernel = separate();
-  await using groups = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
+  const groups = ControlGroups.detect({ files: kernel, pid: PID }).groups!;
   const before = kernel.paths;
   const group = groups.create("x");
   const [, memory = ""] = group.procsFiles;
@@ -255,10 +255,12 @@ Deno.test("ControlGroup is removed once its processes have left", async () => {
   kernel.leavesAfter = 3;
   group[Symbol.dispose]();
   group[Symbol.dispose]();
+  assert.notDeepEqual(kernel.paths, before, "nobody waits for it");
+  await groups[Symbol.asyncDispose]();
   assert.deepEqual(kernel.paths, before);
 });
 
-Deno.test("ControlGroups.detect() removes groups of services that are gone, and no others", () => {
+Deno.test("ControlGroups.detect() removes groups of services that are gone, and no others", async () => {
   const kernel = separate();
   const base = "/sys/fs/cgroup/pids/a";
   kernel.enter(base, 88);

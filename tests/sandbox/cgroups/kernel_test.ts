@@ -5,7 +5,7 @@ import { until } from "../../support/processes.ts";
 const MEGABYTE = 1024 * 1024;
 
 /** What this machine gives, or why it does not. */
-const available = ((): { controllers: ReadonlySet<Controller>; description: string } => {
+const available = await (async (): Promise<{ controllers: ReadonlySet<Controller>; description: string }> => {
   const { groups, description } = ControlGroups.detect();
   await groups?.[Symbol.asyncDispose]();
   return { controllers: groups?.controllers ?? new Set(), description };
@@ -86,12 +86,12 @@ groupTest("cpu", "ControlGroup makes what has used its CPU time wait", async (gr
   }
 });
 
-Deno.test("ControlGroups.detect() leaves no group behind on this machine", () => {
+Deno.test("ControlGroups.detect() leaves no group behind on this machine", async () => {
   const { groups } = ControlGroups.detect();
   const group = groups?.create("gone");
   const directories = group?.procsFiles.map((path) => path.slice(0, path.lastIndexOf("/"))) ?? [];
   // What a killed service leaves: nobody disposes of it but the next start.
   await groups?.[Symbol.asyncDispose]();
-  ControlGroups.detect().await groups?.[Symbol.asyncDispose]();
+  await ControlGroups.detect().groups?.[Symbol.asyncDispose]();
   for (const directory of directories) assert.throws(() => Deno.statSync(directory), Deno.errors.NotFound);
 });
