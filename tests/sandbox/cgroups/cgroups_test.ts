@@ -252,7 +252,7 @@ Deno.test("ControlGroup is removed once its processes have left", async () => {
   const group = groups.create("x");
   const [, memory = ""] = group.procsFiles;
   kernel.enter(memory.replace("/cgroup.procs", ""), 500);
-  kernel.leavesAfter = 3;
+  kernel.leavesAfter = 20;
   group[Symbol.dispose]();
   group[Symbol.dispose]();
   assert.notDeepEqual(kernel.paths, before, "nobody waits for it");
