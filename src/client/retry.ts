@@ -4,8 +4,15 @@
  */
 
 import { type ServiceError as GrpcError, status as GrpcStatus } from "@grpc/grpc-js";
+import { pause } from "../async/pause.ts";
 import { isGrpcError } from "./errors.ts";
 import type { RetryOptions } from "./options.ts";
+
+/** Trailer in which a service says when to come back, in milliseconds (gRFC A6, "Pushback"). */
+const PUSHBACK_TRAILER = "grpc-retry-pushback-ms";
+/** int32, as the other clients of gRPC read it, and the longest delay of a timer. */
+const MAX_PUSHBACK_MS = 2 ** 31 - 1;
+const NEVER = new AbortController().signal;
 
 /** What {@linkcode withRetries} depends on. */
 export interface RetryContext extends RetryOptions {
@@ -18,8 +25,8 @@ export interface RetryContext extends RetryOptions {
   readonly random?: () => number;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
-  /** Waits, and rejects with the signal's reason when it aborts. */
-  readonly sleep?: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
+  /** Waits so many milliseconds, or less when the signal aborts. */
+  readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /**
@@ -27,7 +34,12 @@ export interface RetryContext extends RetryOptions {
  * farther than the pause. Pauses are exponential with full jitter, so that callers who were shed together do not come
  * back together (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
  *
- * @throws the last error of the call, with `attempts` made so far given to `onFailure` first
+ * Where the service says when to come back, that is the pause, however long, and the exponential ones start anew after
+ * it; where it says never to, or something that cannot be read, the call is not made again (gRFC A6,
+ * https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback).
+ *
+ * @throws the last error of the call, with `attempts` made so far given to `onFailure` first; the signal's reason when it
+ * aborts
  */
 export async function withRetries<Answer>(
   call: () => Promise<Answer>,
@@ -35,18 +47,31 @@ export async function withRetries<Answer>(
   onFailure: (error: GrpcError, attempts: number) => Error,
 ): Promise<Answer> {
   const { maxAttempts, random = Math.random, now = Date.now, sleep = pause, signal } = context;
+  let backoffs = 0;
   for (let attempt = 1;; attempt++) {
     signal?.throwIfAborted();
     try {
       return await call();
     } catch (error) {
       if (!isGrpcError(error)) throw error;
-      const pauseMs = random() * Math.min(context.maxBackoffMs, context.initialBackoffMs * 2 ** (attempt - 1));
-      const again = attempt < maxAttempts && isRetryable(error, context) && now() + pauseMs < context.deadline;
+      const pushback = pushbackOf(error);
+      const longestMs = Math.min(context.maxBackoffMs, context.initialBackoffMs * 2 ** backoffs);
+      const pauseMs = typeof pushback === "number" ? pushback : random() * longestMs;
+      const again = attempt < maxAttempts && isRetryable(error, context) && pushback !== "never" &&
+        now() + pauseMs < context.deadline;
       if (!again) throw onFailure(error, attempt);
-      await sleep(pauseMs, signal);
+      backoffs = pushback === undefined ? backoffs + 1 : 0;
+      await sleep(pauseMs, signal ?? NEVER);
     }
   }
+}
+
+/** The pause that the service asks for in milliseconds, if it asks for one. */
+function pushbackOf({ metadata }: GrpcError): number | "never" | undefined {
+  const [value] = metadata.get(PUSHBACK_TRAILER);
+  if (value === undefined) return undefined;
+  const pushbackMs = /^\d+$/.test(String(value)) ? Number(value) : Infinity;
+  return pushbackMs <= MAX_PUSHBACK_MS ? pushbackMs : "never";
 }
 
 function isRetryable(error: GrpcError, { idempotent }: RetryContext): boolean {
@@ -61,18 +86,4 @@ function isRetryable(error: GrpcError, { idempotent }: RetryContext): boolean {
     default:
       return false;
   }
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", onAbort);
-      resolve();
-    }, ms);
-    signal?.addEventListener("abort", onAbort, { once: true });
-  });
 }
