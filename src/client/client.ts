@@ -4,7 +4,7 @@
  */
 
 import { Metadata, type ServiceError as GrpcError } from "@grpc/grpc-js";
-import { type CodecLimits, DEFAULT_LIMITS, type Format } from "../../workers/codecs/mod.ts";
+import { type CodecLimits, DEFAULT_LIMITS } from "../../workers/codecs/mod.ts";
 import {
   type ExecuteCustomTaskResponse,
   type ExecuteNodeResponse,
@@ -19,9 +19,11 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthClient,
 } from "../../protos/generated/grpc/health/v1/health.ts";
-import { ExecutionOptions, ExecutionStatus } from "../../protos/generated/types.ts";
+import { ExecutionStatus } from "../../protos/generated/types.ts";
 import { messagesOf, type StartUnary, unary, writeAll } from "./call.ts";
+import type { CallOptions, ExecuteCustomTaskOptions, ExecuteNodeOptions, StreamNodeInit } from "./call_options.ts";
 import { ExecutionError, isGrpcError, RpcError } from "./errors.ts";
+import { toExecutionOptions } from "./execution_options.ts";
 import {
   ClientOptions,
   type CompleteClientOptions,
@@ -29,56 +31,9 @@ import {
   toChannelOptions,
   toCredentials,
 } from "./options.ts";
-import { type ConfigValue, CustomTaskResult, encodeInput, ExecutionResult, Output, toConfig } from "./payload.ts";
+import { CustomTaskResult, encodeInput, ExecutionResult, Output, toConfig } from "./payload.ts";
 import { withRetries } from "./retry.ts";
 import type { Input } from "./values.ts";
-
-/** Options of every call. */
-export interface CallOptions {
-  /** Aborts the call, which then rejects with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-  /** Time that the call may take with all its attempts, in milliseconds; the client's `timeoutMs` when absent. */
-  readonly timeoutMs?: number | undefined;
-}
-
-/** Options of {@linkcode RemoteExecutionClient.executeNode}. */
-export interface ExecuteNodeOptions extends CallOptions {
-  /** Parameters of the node. */
-  readonly config?: Readonly<Record<string, ConfigValue>> | undefined;
-  /** Format of input and output. Default `pickle`, which loses no types. */
-  readonly format?: Format | undefined;
-  /** What the execution asks for; what is absent is the service's default. */
-  readonly options?: Partial<ExecutionOptions> | undefined;
-  /** Whether running it twice does no harm, so that it is run again when the connection breaks. Default true. */
-  readonly idempotent?: boolean | undefined;
-}
-
-/** Options of {@linkcode RemoteExecutionClient.executeCustomTask}. */
-export interface ExecuteCustomTaskOptions extends CallOptions {
-  /**
-   * What to run: `path/to/mod.ts:name` for TypeScript and JavaScript, `package.module:function` for Python. Default: the
-   * package's main module and what it exports by default.
-   */
-  readonly entryPoint?: string | undefined;
-  /** What the code is called with. Default `null`. */
-  readonly input?: Input;
-  /** Format of input and output. Default `pickle`, which loses no types. */
-  readonly format?: Format | undefined;
-  /** Requirements besides those of the package's manifest. */
-  readonly dependencies?: readonly string[] | undefined;
-  /** What the execution asks for; what is absent is the service's default. */
-  readonly options?: Partial<ExecutionOptions> | undefined;
-  /** Whether running it twice does no harm, so that it is run again when the connection breaks. Default false. */
-  readonly idempotent?: boolean | undefined;
-}
-
-/** Names the node of a stream. */
-export interface StreamNodeInit {
-  readonly nodeType: string;
-  readonly config?: Readonly<Record<string, ConfigValue>> | undefined;
-  /** Format of inputs and outputs. Default `pickle`. */
-  readonly format?: Format | undefined;
-}
 
 /** What {@linkcode RemoteExecutionClient.checkHealth} answers. */
 export type Health = "SERVING" | "NOT_SERVING" | "UNKNOWN" | "SERVICE_UNKNOWN";
@@ -127,6 +82,7 @@ export class RemoteExecutionClient implements Disposable {
    * @param input A value of JavaScript (see `toValue`), or `encoded(bytes)` in the call's format
    * @throws {ExecutionError} when the execution ended with another status than SUCCESS
    * @throws {PayloadError} for an input that cannot be encoded
+   * @throws {RangeError} for limits that are no whole numbers
    * @throws {TypeError} for parameters that cannot be written
    */
   async executeNode(nodeType: string, input: Input, options: ExecuteNodeOptions = {}): Promise<ExecutionResult> {
@@ -136,7 +92,7 @@ export class RemoteExecutionClient implements Disposable {
       config: toConfig(config),
       inputData: encodeInput(input, format, this.#limits),
       serializationFormat: format,
-      options: options.options === undefined ? undefined : ExecutionOptions.fromPartial(options.options),
+      options: toExecutionOptions(options.options),
     };
     const response = await this.#call<ExecuteNodeResponse>(
       "ExecuteNode",
@@ -152,9 +108,21 @@ export class RemoteExecutionClient implements Disposable {
    *
    * Unless the caller says that it is idempotent, it is made again only where the service was full and did not run it.
    *
+   * The code computes and no more, unless `options` asks for the network, a scratch folder or environment variables and
+   * the service's policy grants them.
+   *
+   * @example
+   * ```ts ignore
+   * const result = await client.executeCustomTask(await packagePath("report.ts"), {
+   *   options: { timeoutSeconds: 60, enableNetworking: true, networkHosts: ["api.example.com:443"] },
+   * });
+   * ```
+   *
    * @param codePackage A zip, or the text of a single TypeScript or JavaScript module
    * @throws {ExecutionError} when the execution ended with another status than SUCCESS, with what the code wrote until then
+   * @throws {RpcError} PERMISSION_DENIED when the policy does not grant what `options` asks for
    * @throws {PayloadError} for an input that cannot be encoded
+   * @throws {RangeError} for limits that are no whole numbers
    */
   async executeCustomTask(
     codePackage: Uint8Array,
@@ -167,7 +135,7 @@ export class RemoteExecutionClient implements Disposable {
       inputData: encodeInput(input, format, this.#limits),
       serializationFormat: format,
       dependencies: [...dependencies],
-      options: options.options === undefined ? undefined : ExecutionOptions.fromPartial(options.options),
+      options: toExecutionOptions(options.options),
     };
     const response = await this.#call<ExecuteCustomTaskResponse>(
       "ExecuteCustomTask",

@@ -3,15 +3,10 @@
  * @module
  */
 
-export {
-  type CallOptions,
-  type ExecuteCustomTaskOptions,
-  type ExecuteNodeOptions,
-  type Health,
-  RemoteExecutionClient,
-  type StreamNodeInit,
-} from "./client.ts";
+export type { CallOptions, ExecuteCustomTaskOptions, ExecuteNodeOptions, StreamNodeInit } from "./call_options.ts";
+export { type Health, RemoteExecutionClient } from "./client.ts";
 export { ExecutionError, PackageError, PayloadError, RpcError } from "./errors.ts";
+export type { RequestedGrants, RequestedLimits } from "./execution_options.ts";
 export { ClientOptions, normalizeAddress, RetryOptions, TlsOptions } from "./options.ts";
 export {
   type CodePackage,

@@ -1,0 +1,56 @@
+/**
+ * Options of the client's calls.
+ * @module
+ */
+
+import type { Format } from "../../workers/codecs/mod.ts";
+import type { RequestedGrants, RequestedLimits } from "./execution_options.ts";
+import type { ConfigValue } from "./payload.ts";
+import type { Input } from "./values.ts";
+
+/** Options of every call. */
+export interface CallOptions {
+  /** Aborts the call, which then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Time that the call may take with all its attempts, in milliseconds; the client's `timeoutMs` when absent. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Options of {@linkcode RemoteExecutionClient.executeNode}. */
+export interface ExecuteNodeOptions extends CallOptions {
+  /** Parameters of the node. */
+  readonly config?: Readonly<Record<string, ConfigValue>> | undefined;
+  /** Format of input and output. Default `pickle`, which loses no types. */
+  readonly format?: Format | undefined;
+  /** Limits of the execution; what is absent is the service's default. */
+  readonly options?: RequestedLimits | undefined;
+  /** Whether running it twice does no harm, so that it is run again when the connection breaks. Default true. */
+  readonly idempotent?: boolean | undefined;
+}
+
+/** Options of {@linkcode RemoteExecutionClient.executeCustomTask}. */
+export interface ExecuteCustomTaskOptions extends CallOptions {
+  /**
+   * What to run: `path/to/mod.ts:name` for TypeScript and JavaScript, `package.module:function` for Python. Default: the
+   * package's main module and what it exports by default.
+   */
+  readonly entryPoint?: string | undefined;
+  /** What the code is called with. Default `null`. */
+  readonly input?: Input;
+  /** Format of input and output. Default `pickle`, which loses no types. */
+  readonly format?: Format | undefined;
+  /** Requirements besides those of the package's manifest. */
+  readonly dependencies?: readonly string[] | undefined;
+  /** Limits of the execution, and what its code may do; what is absent is the service's default, and nothing. */
+  readonly options?: RequestedLimits & RequestedGrants | undefined;
+  /** Whether running it twice does no harm, so that it is run again when the connection breaks. Default false. */
+  readonly idempotent?: boolean | undefined;
+}
+
+/** Names the node of a stream. */
+export interface StreamNodeInit {
+  readonly nodeType: string;
+  readonly config?: Readonly<Record<string, ConfigValue>> | undefined;
+  /** Format of inputs and outputs. Default `pickle`. */
+  readonly format?: Format | undefined;
+}
