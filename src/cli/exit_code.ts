@@ -21,7 +21,7 @@ export const EXIT = {
   UNREACHABLE: 3,
   /** Credentials or the security policy stand against it. */
   REFUSED: 4,
-  /** Time, memory, output or the service's capacity did not suffice. */
+  /** Time, memory, CPU time, threads, output, scratch folder or the service's capacity did not suffice. */
   LIMIT: 5,
   /** The task succeeded, but its output could not be written as asked. */
   OUTPUT: 6,
@@ -41,7 +41,7 @@ Exit codes:
   2    the command line, a file that it names or the configuration is wrong
   3    the service cannot be reached, or is shutting down
   4    refused: credentials, or the security policy
-  5    a limit: time, memory, output, or the service is full
+  5    a limit: time, memory, CPU time, threads, output, scratch folder, or the service is full
   6    the task succeeded, but its output cannot be written as asked
   70   a bug in this program or in the service
   130  interrupted`;

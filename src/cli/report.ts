@@ -4,11 +4,11 @@
  */
 
 import { status as GrpcStatus } from "@grpc/grpc-js";
-import { ExecutionStatus } from "../../protos/generated/types.ts";
-import { ExecutionError, FailureReason, RpcError } from "../client/mod.ts";
+import { ExecutionError, RpcError } from "../client/mod.ts";
 import { messageOf } from "../errors.ts";
 import { OutputError, UsageError } from "./errors.ts";
 import { EXIT, type ExitCode, toExitCode } from "./exit_code.ts";
+import { failureHint } from "./failure_hint.ts";
 import type { GlobalOptions } from "./session.ts";
 import { printable, styleFor, type Terminal } from "./terminal.ts";
 
@@ -55,7 +55,7 @@ function kindOf(error: unknown): string {
 }
 
 /** What to do about it. */
-function hintFor(error: unknown, { address, verbose }: GlobalOptions): string | undefined {
+function hintFor(error: unknown, { address, verbose = false }: GlobalOptions): string | undefined {
   if (error instanceof UsageError || error instanceof OutputError) return error.hint;
   if (error instanceof RpcError) {
     switch (error.code) {
@@ -73,13 +73,6 @@ function hintFor(error: unknown, { address, verbose }: GlobalOptions): string | 
         return undefined;
     }
   }
-  if (error instanceof ExecutionError) {
-    if (error.status === ExecutionStatus.TIMEOUT) return "Give it more time with --timeout";
-    if (error.failureReason === FailureReason.MEMORY_LIMIT) return "Give it more memory with --memory";
-    if (error.status === ExecutionStatus.ERROR && error.traceback !== "" && !verbose) {
-      return "--verbose shows the traceback";
-    }
-    return undefined;
-  }
+  if (error instanceof ExecutionError) return failureHint(error, { verbose });
   return toExitCode(error) === EXIT.INTERNAL && !verbose ? "--verbose shows where it comes from" : undefined;
 }

@@ -6,6 +6,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Format } from "../../workers/codecs/mod.ts";
 import type { WavOutputEncoding } from "../../workers/media/wav.ts";
+import type { RequestedLimits } from "../client/mod.ts";
 import { INPUT_TYPES, type InputType } from "./input.ts";
 
 /** Time beyond the task's own limit that the call waits, so that it is the service that says TIMEOUT. */
@@ -27,6 +28,12 @@ export interface TaskOptions {
   readonly timeout?: number;
   /** In MB. */
   readonly memory?: number;
+  /** In percent of one core. */
+  readonly cpu?: number;
+  /** In seconds. */
+  readonly cpuTime?: number;
+  /** In MB. */
+  readonly outputLimit?: number;
 }
 
 /** Adds input, output and limits to a command. */
@@ -46,15 +53,38 @@ export function addTaskOptions(command: Command): Command {
         .choices(["json", "pickle", "raw"]).default("pickle"),
     )
     .option("--timeout <seconds>", "time that the task may take", positiveInteger)
-    .option("--memory <MB>", "memory that the task may use", positiveInteger);
+    .option("--memory <MB>", "memory that the task may use", positiveInteger)
+    .option(
+      "--cpu <percent>",
+      "CPU that the task may use at a time; 100 is one core, more slows it down",
+      positiveInteger,
+    )
+    .option("--cpu-time <seconds>", "CPU time that the task may use altogether", positiveInteger)
+    .option("--output-limit <MB>", "size that the encoded output may have", positiveInteger);
 }
 
 /** The limits as the request carries them, and how long the call then waits. */
-export function limitsOf({ timeout, memory }: Pick<TaskOptions, "timeout" | "memory">) {
+export function limitsOf(
+  { timeout, memory, cpu, cpuTime, outputLimit }: Pick<
+    TaskOptions,
+    "timeout" | "memory" | "cpu" | "cpuTime" | "outputLimit"
+  >,
+): { options: RequestedLimits; timeoutMs: number | undefined } {
   return {
-    options: { timeoutSeconds: timeout ?? 0, memoryLimitMb: memory ?? 0 },
+    options: {
+      timeoutSeconds: timeout,
+      memoryLimitMb: memory,
+      cpuLimitPercent: cpu,
+      cpuTimeSeconds: cpuTime,
+      maxOutputSizeMb: outputLimit,
+    },
     timeoutMs: timeout === undefined ? undefined : timeout * 1_000 + TIMEOUT_MARGIN_MS,
   };
+}
+
+/** Parses an option that may be there several times. */
+export function collect(item: string, items: readonly string[] = []): string[] {
+  return [...items, item];
 }
 
 function positiveInteger(text: string): number {

@@ -146,6 +146,10 @@ Deno.test("rexec call sends parameters, limits and input, and prints JSON", asyn
     "9",
     "--memory",
     "64",
+    "--output-limit",
+    "3",
+    "--cpu-time",
+    "5",
     "--input",
     "-",
   ];
@@ -155,6 +159,7 @@ Deno.test("rexec call sends parameters, limits and input, and prints JSON", asyn
   assert.deepEqual(seen?.config, { a: "1", b: "x=y" });
   assert.equal(seen.options?.timeoutSeconds, 9);
   assert.equal(seen.options.memoryLimitMb, 64);
+  assert.deepEqual([seen.options.maxOutputSizeMb, seen.options.cpuTimeSeconds], [3, 5]);
   assert.equal(seen.serializationFormat, "pickle");
 });
 

@@ -3,7 +3,7 @@ import { status as GrpcStatus } from "@grpc/grpc-js";
 import { codecFor } from "../../workers/codecs/mod.ts";
 import { openPackage } from "../../workers/package/mod.ts";
 import { type ExecuteCustomTaskRequest, ExecuteCustomTaskResponse } from "../../protos/generated/execution.ts";
-import { ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
+import { ExecutionOptions, ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
 import { rexec } from "../fakes/cli.ts";
 import { type FakeBehaviour, FakeService, rpcFailure } from "../fakes/fake_service.ts";
 import { TestFolder } from "../fakes/folder.ts";
@@ -31,23 +31,37 @@ function talkative(request: ExecuteCustomTaskRequest): ExecuteCustomTaskResponse
   });
 }
 
-Deno.test("rexec run packages a folder and sends entry point, limits, input and what it asks for", async () => {
+Deno.test("rexec run packages a folder and sends entry point, limits, input and all that it asks for", async () => {
   await using folder = await TestFolder.make({ "main.ts": MODULE, "lib/a.ts": "export {};", ".env": "secret" });
   let seen: ExecuteCustomTaskRequest | undefined;
   const answer = (request: ExecuteCustomTaskRequest) => (seen = request, talkative(request));
   const options = ["--entry", "main.ts:default", "--timeout", "9", "--memory", "64", "--input", "-"];
-  const more = ["--dependency", "npm:zod@4", "--allow-net", "a.example,b.example", "--allow-net", "c.example:443"];
-  const result = await against(answer, ["run", folder.path, ...options, ...more], '{"n": [1, 1.0]}');
+  const more = ["--dependency", "npm:zod@4", "--allow-net", "a.example,[::1]:80", "--allow-net", "10.0.0.0/8"];
+  const limits = ["--cpu", "50", "--cpu-time", "7", "--output-limit", "3"];
+  const rights = ["--allow-files", "--workdir", "in/here", "--env", "B=2", "--env", "A="];
+  const args = ["run", folder.path, ...options, ...more, ...limits, ...rights];
+  const result = await against(answer, args, '{"n": [1, 1.0]}');
   assert.equal(result.code, 0, result.stderr);
   assert.equal(result.stdout, '{"n":[1,1.0]}\n');
   assert.ok(seen !== undefined);
   assert.deepEqual([seen.entryPoint, seen.serializationFormat], ["main.ts:default", "pickle"]);
   assert.deepEqual(seen.dependencies, ["npm:zod@4"]);
-  const { timeoutSeconds, memoryLimitMb, enableNetworking, enableFilesystem } = seen.options!;
-  assert.deepEqual([timeoutSeconds, memoryLimitMb, enableNetworking, enableFilesystem], [9, 64, true, false]);
+  const networkHosts = ["a.example", "[::1]:80", "10.0.0.0/8"];
+  assert.deepEqual(seen.options, {
+    timeoutSeconds: 9,
+    memoryLimitMb: 64,
+    cpuLimitPercent: 50,
+    cpuTimeSeconds: 7,
+    maxOutputSizeMb: 3,
+    enableNetworking: true,
+    networkHosts,
+    enableFilesystem: true,
+    workingDirectory: "in/here",
+    environment: { A: "", B: "2" },
+  });
   const { files, manifest } = openPackage(Uint8Array.from(seen.codePackage), { entryPoint: seen.entryPoint });
   assert.deepEqual([...files.keys()], ["lib/a.ts", "main.ts"]);
-  assert.deepEqual(manifest?.permissions, { net: ["a.example", "b.example", "c.example:443"] });
+  assert.deepEqual(manifest?.permissions, { net: networkHosts, files: true, env: ["A", "B"] });
 });
 
 Deno.test("rexec run asks for nothing that it is not told to ask for", async () => {
@@ -56,11 +70,24 @@ Deno.test("rexec run asks for nothing that it is not told to ask for", async () 
   const answer = (request: ExecuteCustomTaskRequest) => (seen = request, talkative(request));
   const { code, stdout } = await against(answer, ["run", folder.file("task.ts")]);
   assert.deepEqual([code, stdout], [0, "null\n"]);
-  assert.deepEqual([seen?.entryPoint, seen?.dependencies, seen?.options?.enableNetworking], ["", [], false]);
-  assert.equal(seen?.options?.timeoutSeconds, 0);
+  assert.ok(seen !== undefined);
+  assert.deepEqual([seen.entryPoint, seen.dependencies], ["", []]);
+  assert.deepEqual(seen.options, ExecutionOptions.fromPartial({}));
   assert.equal(codecFor("pickle").decode(Uint8Array.from(seen.inputData)), null);
   assert.equal(openPackage(Uint8Array.from(seen.codePackage)).manifest?.permissions, undefined);
 });
+
+for (const form of [["--allow-net"], ["--allow-net=*"], ["--allow-net=a.example", "--allow-net"]]) {
+  Deno.test(`rexec run ${form.join(" ")} asks for all hosts that the policy grants`, async () => {
+    await using folder = await TestFolder.make({ "task.ts": MODULE });
+    let seen: ExecuteCustomTaskRequest | undefined;
+    const answer = (request: ExecuteCustomTaskRequest) => (seen = request, talkative(request));
+    const { code } = await against(answer, ["run", folder.file("task.ts"), ...form]);
+    assert.equal(code, 0);
+    assert.deepEqual([seen?.options?.enableNetworking, seen?.options?.networkHosts], [true, []]);
+    assert.deepEqual(openPackage(Uint8Array.from(seen!.codePackage)).manifest?.permissions, { net: true });
+  });
+}
 
 Deno.test("rexec run prints the console to standard error, the result alone to standard output", async () => {
   await using folder = await TestFolder.make({ "task.ts": MODULE });
@@ -160,7 +187,21 @@ const usageErrors = [
   { args: ["run", "no/such/folder"], message: /Cannot package code: cannot read "no\/such\/folder": there is no such/ },
   { args: ["run", "/dev/null"], message: /"null" is neither a file nor a folder/ },
   { args: ["run", "deno.json", "--timeout", "0"], message: /whole number above 0/ },
+  { args: ["run", "deno.json", "--cpu", "0.5"], message: /whole number above 0/ },
   { args: ["run", "deno.json", "--allow-net", "https://a.example/"], message: /must be host or host:port/ },
+  { args: ["run", "deno.json", "--allow-net", "*.example"], message: /must be host or host:port/ },
+  { args: ["run", "deno.json", "--allow-net="], message: /must be host or host:port/ },
+  {
+    args: ["run", "--allow-net", "task.ts"],
+    message: /missing required argument 'path'\n--allow-net took task\.ts for a host: put the path before it/,
+  },
+  { args: ["run", "deno.json", "--workdir", "a"], message: /--workdir needs --allow-files/ },
+  { args: ["run", "deno.json", "--env", "NO_SUCH"], message: /variable NO_SUCH: it is not set\n.*--env NO_SUCH=VALUE/ },
+  {
+    args: ["run", "deno.json", "--env", "=x"],
+    message: /^Error: Cannot set a variable without a name: --env takes NA/,
+  },
+  { args: ["run", "deno.json", "--env-file", "no/such"], message: /Cannot read no\/such for --env-file: there is no/ },
   { args: ["run", "deno.json", "--data", "1", "--input", "-"], message: /exclude each other/ },
   { args: ["run", "no/such/folder", "--watch"], message: /Cannot watch no\/such\/folder: there is no such file/ },
 ];
@@ -183,6 +224,15 @@ Deno.test("rexec run refuses a link that leaves the folder, and calls nobody", a
   assert.equal(code, 2);
   assert.match(stderr, /^Error: Cannot package code: the link "data\.txt" leaves the folder/);
   assert.deepEqual(fake.calls, []);
+});
+
+Deno.test("rexec run never quotes what --env is given", async () => {
+  for (const form of ["--verbose", "--json"]) {
+    const { code, stderr } = await rexec([form, "run", "deno.json", "--env", "=hidden", "--env", "NO_SUCH"]);
+    assert.equal(code, 2);
+    assert.match(stderr, /without a name/);
+    assert.doesNotMatch(stderr, /hidden/);
+  }
 });
 
 Deno.test("rexec run --help shows examples, and says where the console goes and when", async () => {

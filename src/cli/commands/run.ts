@@ -1,17 +1,19 @@
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import {
   ExecutionError,
   packageFiles,
-  type PackageManifest,
   readPackageFiles,
   type RemoteExecutionClient,
+  type RequestedGrants,
 } from "../../client/mod.ts";
+import { UsageError } from "../errors.ts";
 import { toExitCode } from "../exit_code.ts";
+import { addGrantOptions, type GrantOptions, grantsOf, permissionsOf } from "../grant_options.ts";
 import { type LoadedInput, loadInput } from "../input.ts";
 import { report } from "../report.ts";
 import type { Session } from "../session.ts";
 import { isPrinted, noteMetrics, showConsole, showResult } from "../show_result.ts";
-import { addTaskOptions, limitsOf, type TaskOptions } from "../task_options.ts";
+import { addTaskOptions, collect, limitsOf, type TaskOptions } from "../task_options.ts";
 import { runOnChange } from "../watch.ts";
 
 const EXAMPLES = `
@@ -24,36 +26,43 @@ The result alone goes to standard output. What the task writes to its console go
 ended, since the service sends it with the answer; each line is led by "stdout |" or "stderr |". --quiet leaves it out,
 --json puts it beside the result.
 
-Whether a task may use the network is up to the service's policy. --allow-net asks for it, and names the hosts in the
-package's manifest; a service whose policy says no refuses the task (exit code 4).
+A task computes and no more, unless it asks for the network (--allow-net), a scratch folder (--allow-files) or environment
+variables (--env) and the service's policy grants them; what it does not grant ends with exit code 4. Of your environment
+the task sees only what --env and --env-file name, and nothing of the service's. --env NAME keeps a secret out of the
+process list, where --env NAME=VALUE shows it. Limits without a flag are the service's defaults, and its policy has
+ceilings for all of them.
 
 Examples:
   rexec run double.ts --data 21
   rexec run ./pipeline --entry steps/clean.ts:clean --input in.json --output out.json
-  rexec run ./filter --input in.wav --output out.wav --timeout 10 --memory 256
+  rexec run ./filter --input in.wav --output out.wav --timeout 10 --memory 256 --cpu-time 5
   rexec run ./pipeline --data '{"n": 3}' --watch
-  rexec --json run fetch.ts --allow-net api.example.com`;
+  rexec run fetch.ts --allow-net                                 all hosts that the policy grants
+  rexec run fetch.ts --allow-net=api.example.com:443 --env API_KEY
+  rexec run convert.ts --allow-files --workdir work --env MODE=fast --env-file task.env`;
 
-interface RunOptions extends TaskOptions {
+interface RunOptions extends TaskOptions, GrantOptions {
   readonly entry?: string;
-  readonly dependency: readonly string[];
-  readonly allowNet: readonly string[];
+  readonly dependency?: readonly string[];
   readonly watch?: boolean;
 }
 
 /** `rexec run PATH` */
 export function addRun(program: Command, start: (command: Command) => Session): void {
   const command = program.command("run")
-    .argument("<path>", "file or folder of code")
+    // Optional to commander only, so that we can say who took the path.
+    .usage("[options] <path>")
+    .argument("[path]", "file or folder of code")
     .description("package code and run it")
     .option("--entry <point>", "what to run: mod.ts:name, or name alone for the main module");
-  addTaskOptions(command)
-    .option("--dependency <name>", "requirement of the code, repeatable: npm:zod@4", collect, [])
-    .option("--allow-net <host>", "ask for the network, repeatable or with commas", collectHosts, [])
+  addGrantOptions(addTaskOptions(command))
+    .option("--dependency <name>", "requirement of the code, repeatable: npm:zod@4", collect)
     .option("--watch", "run again when the code or the input file changes, ending what still runs")
     .addHelpText("after", EXAMPLES)
-    .action(async (path: string, options: RunOptions, command: Command) => {
+    .action(async (path: string | undefined, options: RunOptions, command: Command) => {
+      if (path === undefined) throw missingPath(options);
       const session = start(command);
+      const grants = await grantsOf(options, session);
       const { input, output, watch = false } = options;
       const inputFile = input === "-" ? undefined : input;
       // A file may change between runs; standard input can be read only once.
@@ -61,7 +70,7 @@ export function addRun(program: Command, start: (command: Command) => Session): 
       using client = await session.connect();
       const runOnce = async (signal: AbortSignal) => {
         const loaded = fixed ?? await loadInput(options, session);
-        await run(path, options, { session, client, loaded, signal });
+        await run(path, options, { session, client, loaded, grants, signal });
       };
       if (!watch) return await runOnce(session.signal);
       await runOnChange((signal) => watchedRun(runOnce, { path, session, signal }), {
@@ -76,12 +85,17 @@ interface RunContext {
   readonly session: Session;
   readonly client: RemoteExecutionClient;
   readonly loaded: LoadedInput;
+  readonly grants: RequestedGrants;
   readonly signal: AbortSignal;
 }
 
-async function run(path: string, options: RunOptions, { session, client, loaded, signal }: RunContext): Promise<void> {
+async function run(
+  path: string,
+  options: RunOptions,
+  { session, client, loaded, grants, signal }: RunContext,
+): Promise<void> {
   const { files, manifest } = await readPackageFiles(path);
-  const codePackage = packageFiles(files, { ...manifest, ...permissionsOf(options) });
+  const codePackage = packageFiles(files, { ...manifest, ...permissionsOf(grants) });
   if (session.options.verbose) {
     await session.note(`Packaged ${files.size} ${files.size === 1 ? "file" : "files"}, ${codePackage.length} bytes`);
   }
@@ -92,7 +106,7 @@ async function run(path: string, options: RunOptions, { session, client, loaded,
       input: loaded.input,
       format: options.format,
       dependencies: options.dependency,
-      options: { ...limits.options, enableNetworking: options.allowNet.length > 0 },
+      options: { ...limits.options, ...grants },
       timeoutMs: limits.timeoutMs,
       signal,
     });
@@ -125,18 +139,13 @@ async function watchedRun(
   if (!signal.aborted) await session.note(`Waiting for changes of ${path} (Ctrl-C ends it)`);
 }
 
-function permissionsOf({ allowNet }: RunOptions): PackageManifest {
-  return allowNet.length === 0 ? {} : { permissions: { net: allowNet } };
-}
-
-function collect(item: string, items: readonly string[]): string[] {
-  return [...items, item];
-}
-
-function collectHosts(list: string, hosts: readonly string[]): string[] {
-  const added = list.split(",").map((host) => host.trim());
-  if (added.some((host) => !/^[\w.*:[\]-]+$/.test(host))) {
-    throw new InvalidArgumentError("It must be host or host:port.");
-  }
-  return [...hosts, ...added];
+/** `--allow-net PATH` reads the path as hosts. */
+function missingPath({ allowNet = [] }: RunOptions): UsageError {
+  const taken = allowNet.filter((host) => host !== "*").at(-1);
+  return new UsageError(
+    "missing required argument 'path'",
+    taken === undefined
+      ? "rexec run --help tells more"
+      : `--allow-net took ${taken} for a host: put the path before it, or write --allow-net=HOSTS`,
+  );
 }
