@@ -123,6 +123,7 @@ for (const type of await jailTypes()) {
       }
       assert.equal(resultOf(await run(client, HONEST)), "honest");
     });
+    assert.equal((await server.stop()).code, 0);
   });
 
   Deno.test(`Who gives up leaves no place taken in the ${type} jail`, async (test) => {
