@@ -115,6 +115,9 @@ export const ExecutionSectionOptions = z.strictObject({
   queueLimit: z.int().min(0).max(1_000_000).default(1_024).describe(
     "Executions that may wait for a sandbox; the next one is shed with QUEUE_FULL. 0: nothing waits",
   ),
+  queueLimitMb: z.int().min(1).max(1_048_576).default(1_024).describe(
+    "What executions that wait may hold in memory together, inputs and packages, in megabytes",
+  ),
   queueTimeoutMs: z.int().min(0).max(3_600_000).default(30_000).describe(
     "How long one may wait for a sandbox, in milliseconds. 0: no limit but the call's own deadline",
   ),
@@ -144,7 +147,7 @@ export type SandboxOptions = z.output<typeof SandboxOptions>;
 export const PoolOptions = z.strictObject({
   maxWorkers: z.int().min(1).max(1_024).default(4).describe("Sandbox hosts alive at once"),
   maxTaskHosts: z.int().min(1).max(1_024).default(4).describe(
-    "Sandbox hosts for user code alive at once, ready ones included; each runs one task and is destroyed",
+    "Sandbox hosts for user code alive at once, ready ones included; each runs one task and is destroyed, unless the policy says otherwise (`reuse`)",
   ),
   readyTaskHosts: z.int().min(0).max(1_024).default(1).describe(
     "Sandbox hosts for user code that are started ahead of need",
@@ -228,7 +231,7 @@ export const PolicyOptions = z.strictObject({
     ),
   }).prefault({}).describe("Environment variables of tasks"),
   reuse: REUSE.default("never").describe(
-    "Whether the sandbox of user code is destroyed after its task (never), or kept for tasks of the same caller with the same package and limits, each in a fresh worker (same-caller)",
+    "Whether the sandbox of user code is destroyed after its task (never), or kept for tasks of the same caller with the same package and rights, each in a fresh worker (same-caller)",
   ),
   imports: z.strictObject({
     blocked: z.array(z.string().min(1).max(255)).max(10_000).default([]).meta({ allowed: "a list of module names" })

@@ -202,6 +202,7 @@ export class Executor implements AsyncDisposable {
     const taskId = this.#newTaskId();
     const run = new TaskRun({
       taskId,
+      caller,
       audit: (event) => this.#audit({ caller, taskId, ...event }),
       subject: "Node execution",
       logFields: { node_type: nodeType, caller },
@@ -256,6 +257,7 @@ export class Executor implements AsyncDisposable {
     const taskId = this.#newTaskId();
     const run = new TaskRun({
       taskId,
+      caller,
       audit: (event) => this.#audit({ caller, taskId, ...event }),
       subject: "Task",
       logFields: { entry_point: entryPoint, caller },

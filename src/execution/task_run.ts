@@ -4,18 +4,19 @@
  */
 
 import { type ExecutionMetrics, ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
-import type { ConsoleText, NodeTask, PackageTask, TaskLog, TaskOutcome } from "../../workers/protocol.ts";
-import { ServiceError } from "../errors.ts";
+import type { ConsoleText, NodeTask, PackageTask, TaskLog, TaskOutcome, TaskResult } from "../../workers/protocol.ts";
 import { taskLogger } from "../logging/mod.ts";
 import type { EgressEvent } from "../sandbox/egress/mod.ts";
 import type { Denial } from "../sandbox/denials.ts";
-import type { Excess, HostTask, StopReason, TaskEnd } from "../sandbox/task.ts";
+import { type Excess, type HostTask, isNodeTask, type StopReason, type TaskEnd } from "../sandbox/task.ts";
 import type { TaskUsage } from "../sandbox/usage_meter.ts";
-import type { AdmissionQueue } from "./admission.ts";
+import type { AdmissionQueue, Waiter } from "./admission.ts";
 import type { AuditEvent } from "./audit.ts";
 import type { ExecutionLimits } from "./limits.ts";
 import { MEGABYTE } from "../units.ts";
 
+/** A shorter name says nothing by being in a message. */
+const LEAST_TARGET_LENGTH = 4;
 /** Room for the line in which the worker says that output is cut off. */
 const TRUNCATION_NOTE_LENGTH = 100;
 /** Hosts that may die before they come to a task that waits on them. */
@@ -40,6 +41,8 @@ export interface ExecutionReport {
 /** A task to be run, and where. */
 export interface RunOptions {
   readonly taskId: string;
+  /** Whose it is. */
+  readonly caller: string;
   /** What it is called in messages, `Node execution` say. */
   readonly subject: string;
   /** Fields that each of its log lines has. */
@@ -131,6 +134,7 @@ export class TaskRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
+    this.#waiter = this.#makeWaiter();
   }
 
   /** Ends it before it starts. */
@@ -155,10 +159,17 @@ export class TaskRun {
 
   readonly #onAbort = () => this.#cancel();
 
-  readonly #waiter = {
-    tryStart: () => this.#tryPlace(),
-    shed: (error: ServiceError) => this.fail(error),
-  };
+  readonly #waiter: Waiter;
+
+  #makeWaiter(): Waiter {
+    const { message, caller } = this.#options;
+    return {
+      caller,
+      bytes: message.input.length + (isNodeTask(message) ? 0 : message.codePackage.length),
+      tryStart: () => this.#tryPlace(),
+      shed: (error) => this.fail(error),
+    };
+  }
 
   /** Ends it without a report, wherever it is. */
   fail(error: unknown): void {
@@ -198,7 +209,8 @@ export class TaskRun {
     this.#sandboxId = sandboxId;
     switch (end.kind) {
       case "result": {
-        const { outcome, output, message, traceback } = end.result;
+        const { output, message, traceback } = end.result;
+        const outcome = isDenied(end.result, end.denials) ? "SECURITY_VIOLATION" : end.result.outcome;
         this.#use(end.usage);
         if (outcome === "SECURITY_VIOLATION") {
           this.#options.audit({ event: "code_refused", rule: "security violation", target: message });
@@ -366,6 +378,12 @@ export class TaskRun {
     if (level === "warning") logger.warn("{message}", { message });
     else logger.info("{message}", { message });
   }
+}
+
+/** Whether user code ended because of a denied permission: its message names what Deno's own audit has as denied. */
+function isDenied({ outcome, message }: TaskResult, denials: readonly Denial[]): boolean {
+  return outcome === "TASK_FAILED" &&
+    denials.some(({ target }) => target.length >= LEAST_TARGET_LENGTH && message.includes(target));
 }
 
 /** Which limit ended a task, its value, and what was used. */

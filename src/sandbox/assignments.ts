@@ -10,6 +10,7 @@ export class Assignment {
   /** When the caller gave up; the assignment stays until the host is done with it. */
   abandonedAt: number | undefined;
   logLines = 0;
+  consoleBytes = 0;
   /** Whether the task has been told that a limit is near. */
   warned = false;
   #settled = false;

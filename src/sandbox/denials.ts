@@ -9,13 +9,18 @@ import { resolve } from "node:path/posix";
 import { z } from "zod";
 import type { HostPaths } from "./host_paths.ts";
 
-/** A file of this length means that a task does nothing but try; see {@linkcode DenialAudit.isFlooded}. */
-const FLOOD_BYTES = 4 * 1024 * 1024;
-/** Bytes of it that are read. */
-const READ_BYTES = 64 * 1024;
+/** Bytes that are read at once. */
+const CHUNK_BYTES = 256 * 1024;
+/** Above this length the file is emptied once it has been read: a task that works with many files must not fill the disk. */
+const EMPTY_ABOVE_BYTES = 1024 * 1024;
+/** What may lie unread before it counts as a flood. */
+const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
+/** A task with more denials does nothing but try. */
+const MAX_DENIED = 20_000;
 /** Targets that are told of one task; the others are only counted. */
 const MAX_TARGETS = 20;
 const MAX_TARGET_LENGTH = 300;
+const LINE_FEED = 10;
 
 /** An access that was denied. */
 export interface Denial {
@@ -42,12 +47,18 @@ const Entry = z.object({ permission: z.string().max(32), value: z.string().nulli
 export class DenialAudit {
   readonly #file: string;
   readonly #isGranted: (permission: string, target: string) => boolean;
-  #start = 0;
+  /** How far it has been read, in bytes. */
+  #offset = 0;
+  #denials = new Map<string, Denial>();
+  /** Denials of targets that are not told. */
+  #others = 0;
+  #denied = 0;
+  #unreadBytes = 0;
 
   /** @param file where it lies outside of the jail */
   constructor(file: string, { inside, workingDirectory, isNetPermitted }: GrantedAccess) {
     this.#file = file;
-    const own = [inside.code, inside.scratch].filter((path) => path !== null);
+    const own = [inside.code, inside.scratch, inside.egress].filter((path) => path !== null);
     const directory = inside.scratch === null ? "/" : `${inside.scratch}/${workingDirectory}`;
     this.#isGranted = (permission, target) => {
       if (permission === "net") return isNetPermitted(target);
@@ -59,30 +70,51 @@ export class DenialAudit {
 
   /** What comes from now on is the task's. */
   begin(): void {
-    this.#start = this.#size();
+    this.#offset = this.#size();
+    this.#denials = new Map();
+    this.#others = 0;
+    this.#denied = 0;
+  }
+
+  /** Reads what has come since. Called while a task runs, so that nothing piles up. */
+  collect(): void {
+    const size = this.#size();
+    if (size > this.#offset) this.#take(this.#read());
+    this.#unreadBytes = Math.max(0, size - this.#offset);
+    if (this.#offset < EMPTY_ABOVE_BYTES || this.#unreadBytes > 0) return;
+    try {
+      // Deno appends: what it writes next is at the start.
+      Deno.truncateSync(this.#file);
+      this.#offset = 0;
+    } catch {
+      // Gone with its host.
+    }
   }
 
   /** Whether so much was tried that it can only be to do harm. */
   get isFlooded(): boolean {
-    return this.#size() - this.#start > FLOOD_BYTES;
+    return this.#denied > MAX_DENIED || this.#unreadBytes > MAX_UNREAD_BYTES;
   }
 
   /** What was denied since {@linkcode begin}, the same accesses together; of many, the first and how many others. */
   read(): Denial[] {
-    const denials = new Map<string, Denial>();
-    let others = 0;
-    for (const line of this.#text().split("\n")) {
+    this.collect();
+    const all = [...this.#denials.values()];
+    return this.#others === 0 ? all : [...all, { permission: "any", target: "other targets", count: this.#others }];
+  }
+
+  #take(text: string): void {
+    for (const line of text.split("\n")) {
       const entry = parse(line);
       if (entry === undefined) continue;
       const target = (entry.value ?? "").slice(0, MAX_TARGET_LENGTH);
       if (this.#isGranted(entry.permission, target)) continue;
+      this.#denied++;
       const key = `${entry.permission} ${target}`;
-      const count = (denials.get(key)?.count ?? 0) + 1;
-      if (count === 1 && denials.size >= MAX_TARGETS) others++;
-      else denials.set(key, { permission: entry.permission, target, count });
+      const count = (this.#denials.get(key)?.count ?? 0) + 1;
+      if (count === 1 && this.#denials.size >= MAX_TARGETS) this.#others++;
+      else this.#denials.set(key, { permission: entry.permission, target, count });
     }
-    const all = [...denials.values()];
-    return others === 0 ? all : [...all, { permission: "any", target: "other targets", count: others }];
   }
 
   #size(): number {
@@ -93,12 +125,18 @@ export class DenialAudit {
     }
   }
 
-  #text(): string {
-    const bytes = new Uint8Array(READ_BYTES);
+  /** The next whole lines. */
+  #read(): string {
+    const bytes = new Uint8Array(CHUNK_BYTES);
     try {
       using file = Deno.openSync(this.#file);
-      file.seekSync(this.#start, Deno.SeekMode.Start);
-      return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+      file.seekSync(this.#offset, Deno.SeekMode.Start);
+      const count = file.readSync(bytes) ?? 0;
+      const end = bytes.lastIndexOf(LINE_FEED, count - 1) + 1;
+      // A line that fills all of it is none of Deno's: passed over.
+      const whole = end === 0 && count === CHUNK_BYTES ? count : end;
+      this.#offset += whole;
+      return new TextDecoder().decode(bytes.subarray(0, whole));
     } catch {
       // Gone with its host.
       return "";

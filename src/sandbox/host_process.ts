@@ -5,6 +5,7 @@
 
 import { z } from "zod";
 import { abortable } from "../async/abortable.ts";
+import { pause } from "../async/pause.ts";
 import { messageOf, ServiceError } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
 import {
@@ -53,6 +54,11 @@ const RESULT_OVERHEAD_BYTES = 256 * 1024;
 /** Longest frame that is not a result: the list of nodes, a probe's report. */
 const CONTROL_FRAME_BYTES = 1024 * 1024;
 const MAX_FATAL_LENGTH = 4_096;
+/** How long what belongs to the end of a process may take to come. */
+const LAST_WORD_MS = 500;
+/** Console output may come so many times as long as what is kept of it: a worker that bounds itself sends less. */
+const CONSOLE_SLACK = 4;
+const CONSOLE_SLACK_BYTES = 64 * 1024;
 /** A task that has run this long holds up nobody any more: those behind it go elsewhere. In milliseconds. */
 const PATIENCE_MS = 20;
 /** Share of a limit after which user code hears of it. */
@@ -133,6 +139,8 @@ export class HostProcess implements AsyncDisposable {
   /** Why its worker ended, in its own words. */
   #fatal = "";
   #probeReports: ((outcomes: ProbeOutcome[]) => void)[] = [];
+  #lastTask: HostTask | undefined;
+  readonly #closed = new AbortController();
   #renewal: PromiseWithResolvers<void> | undefined;
   #nodes: readonly NodeDescription[] = [];
 
@@ -236,7 +244,8 @@ export class HostProcess implements AsyncDisposable {
   }
 
   #onEgress(event: EgressEvent): void {
-    this.#assignments.head?.task.onEgress?.(event);
+    // What the proxy tells at its end is of the task that has had the host last.
+    (this.#assignments.head?.task ?? this.#lastTask)?.onEgress?.(event);
   }
 
   /** Has the kernel hold the task's limits. @returns whether it does, or nothing asks it to */
@@ -289,6 +298,7 @@ export class HostProcess implements AsyncDisposable {
     if (used.memoryPeakBytes > limits.memoryBytes) return stop("memory", limits.memoryBytes, used.memoryPeakBytes);
     if (used.threads > limits.threads) return stop("threads", limits.threads, used.threads);
     if (scratchBytes > scratchLimit) return stop("scratch", scratchLimit, scratchBytes);
+    this.#audit?.collect();
     if (this.#audit?.isFlooded) return stop("denials", 0, 0);
     if (this.#launched.controlGroup === undefined || !this.#launched.controllers.has("cpu")) {
       this.#governor.govern({ ...used, percent: limits.cpuPercent });
@@ -427,9 +437,12 @@ export class HostProcess implements AsyncDisposable {
       for (const frame of this.#startFrames.splice(0)) this.#handle(frame);
       while (true) {
         const count = await connection.read(this.#reader.nextBuffer());
-        if (count === null) return;
+        if (count === null) break;
         for (const frame of this.#reader.advance(count)) this.#handle(frame);
       }
+      // It has ended, or does so now: how, its jail tells in a moment.
+      if (this.#state.kind === "serving") this.#state = { kind: "dying" };
+      await endsWithin(this.#launched.child, LAST_WORD_MS);
     } catch (error) {
       if (this.#state.kind === "serving") {
         logger.error("Connection to sandbox host {host} failed: {error}", { host: this.id, error: messageOf(error) });
@@ -454,7 +467,7 @@ export class HostProcess implements AsyncDisposable {
       case FrameKind.Log:
         return this.#log(frame);
       case FrameKind.Console:
-        return this.#assignments.get(frame.taskId)?.task.onConsole?.(decodeConsole(frame.payload));
+        return this.#console(frame);
       case FrameKind.ProbeReport:
         return this.#takeProbeReport(frame);
       case FrameKind.Ready:
@@ -475,6 +488,18 @@ export class HostProcess implements AsyncDisposable {
     assignment.logLines++;
     if (assignment.logLines > MAX_LOG_LINES) throw new ProtocolError(`its task logs more than ${MAX_LOG_LINES} lines`);
     assignment.task.onLog(decodeLog(frame.payload));
+  }
+
+  #console(frame: Frame): void {
+    const assignment = this.#assignments.get(frame.taskId);
+    if (assignment === undefined) return;
+    const { message } = assignment.task;
+    const kept = isNodeTask(message) ? 0 : message.maxConsoleBytes;
+    assignment.consoleBytes += frame.bytes.length;
+    if (assignment.consoleBytes > kept * CONSOLE_SLACK + CONSOLE_SLACK_BYTES) {
+      throw new ProtocolError(`its task writes more than ${kept} bytes to its console`);
+    }
+    assignment.task.onConsole?.(decodeConsole(frame.payload));
   }
 
   #takeProbeReport(frame: Frame): void {
@@ -504,6 +529,7 @@ export class HostProcess implements AsyncDisposable {
     });
     const denials = this.#denials();
     this.#assignments.remove(head.id);
+    this.#lastTask = head.task;
     this.#begin(now);
     head.settle({ kind: "result", result, usage, denials }, this.id);
   }
@@ -529,6 +555,7 @@ export class HostProcess implements AsyncDisposable {
     const usage = this.#meter.usage(nowMs);
     const denials = this.#denials();
     this.#assignments.remove(head.id);
+    this.#lastTask = head.task;
     this.kill("killed");
     // The others need not wait for the kernel: they have not been started and can go elsewhere.
     this.#loseAll({ reason: "killed", exitCode: 137, stderr: "" }, false);
@@ -541,8 +568,10 @@ export class HostProcess implements AsyncDisposable {
     const ranOut = (controlGroup?.oomKills ?? 0) > 0;
     // What a jail may have left of it hears that it is over.
     await connection.closeWrite().catch(() => {});
-    // Results that it had sent before it died are read first, or the wrong task would answer for its death.
-    await received;
+    // Results that it had sent before it died are read first, or the wrong task would answer for its death. What a
+    // descendant of it that holds the connection still says is not waited for.
+    await Promise.race([received, pause(LAST_WORD_MS, this.#closed.signal)]);
+    this.#closed.abort();
     const stderr = await this.#launched.stderr;
     const reason = this.#killReason ?? (ranOut ? "out_of_memory" : crashReason(stderr + this.#fatal));
     const exit: HostExit = { reason, exitCode: code, stderr };
@@ -582,6 +611,13 @@ export class HostProcess implements AsyncDisposable {
       }, this.id);
     });
   }
+}
+
+/** Waits for the end of a process, but not long. */
+async function endsWithin(child: Deno.ChildProcess, milliseconds: number): Promise<void> {
+  const ended = new AbortController();
+  await Promise.race([child.status, pause(milliseconds, ended.signal)]);
+  ended.abort();
 }
 
 function crashReason(stderr: string): HostExit["reason"] {

@@ -111,7 +111,7 @@ Deno.test("loadConfig() lists all faults of all sources at once", () => {
   }, { env: { GRPC_PORT: "5o051", MAX_MEMORY_MB: "1" }, overrides: { "metrics.prt": "1" } });
   assert.deepEqual(faults.slice(0, 4), [
     'config/service.yaml:2: server.prot: unknown key; did you mean "port"?',
-    "config/service.yaml:3: sandbox: must be a section with the keys enabled, type, probe",
+    "config/service.yaml:3: sandbox: must be a section with the keys enabled, type, controlGroups, probe",
     faults[2],
     'command line: metrics.prt: unknown key; did you mean "metrics.port"?',
   ]);

@@ -146,6 +146,24 @@ for (const type of await jailTypes()) {
       assert.match(await server.metrics(), /rexec_audit_events_total\{event="access_denied"\} [1-9]/);
     });
 
+    await test.step("a task that ends by a denied import has violated security", async () => {
+      const answer = await run(client, `export default () => import("https://denied.example/" + "y.js");`);
+      assert.equal(answer.status, ExecutionStatus.SECURITY_VIOLATION, answer.errorMessage);
+      const pretended = await run(
+        client,
+        `export default () => { throw new Error("Requires import access to x.y"); };`,
+      );
+      assert.equal(pretended.status, ExecutionStatus.ERROR);
+    });
+
+    await test.step("a task may work with many files", async () => {
+      const code = `export default async () => {
+        for (let i = 0; i < 30_000; i++) Deno.writeTextFileSync("f" + i % 10, "x".repeat(i % 100));
+        return "done";
+      };`;
+      assert.equal(resultOf(await run(client, code, { ...FILES, timeoutSeconds: 120 })), "done");
+    });
+
     await test.step("a task that does nothing but try is stopped", async () => {
       const code =
         `export default () => { for (;;) try { Deno.statSync("/etc/" + "x".repeat(200)); } catch { /* again */ } };`;

@@ -51,6 +51,7 @@ for (const type of await jailTypes()) {
       const answer = await run(client, FETCH, { ...NETWORK, input: `http://${address}/a?b` });
       assert.equal(resultOf(answer), `here is http://${address}/a?b`);
       await server.logged(new RegExp(`"event":"connection".*"target":"${address} at ${address}"`));
+      assert.doesNotMatch(server.log, /access_denied/, "what was granted is no denial");
     });
 
     await test.step("by a socket, too", async () => {

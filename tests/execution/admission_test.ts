@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { FakeTime } from "../fakes/fake_time.ts";
-import { AdmissionQueue, type Waiter } from "../../src/execution/admission.ts";
+import { type AdmissionOptions, AdmissionQueue, type Waiter } from "../../src/execution/admission.ts";
 import type { ServiceError } from "../../src/errors.ts";
 
 /** Waiters that start while there is room, and tell in which order. */
@@ -9,8 +9,13 @@ class Room {
   readonly started: string[] = [];
   readonly shed: [name: string, error: ServiceError][] = [];
 
-  waiter(name: string): Waiter {
+  waiter(
+    name: string,
+    { caller = "one", bytes = 0 }: { readonly caller?: string; readonly bytes?: number } = {},
+  ): Waiter {
     return {
+      caller,
+      bytes,
       tryStart: () => {
         if (this.free === 0) return false;
         this.free--;
@@ -22,8 +27,8 @@ class Room {
   }
 }
 
-function startQueue(options: { readonly queueLimit?: number; readonly queueTimeoutMs?: number } = {}) {
-  return new AdmissionQueue({ queueLimit: 10, queueTimeoutMs: 0, ...options });
+function startQueue(options: Partial<AdmissionOptions> = {}) {
+  return new AdmissionQueue({ queueLimit: 10, queueLimitMb: 10, queueTimeoutMs: 0, ...options });
 }
 
 Deno.test("AdmissionQueue.pump() starts waiters in order until one cannot", () => {
@@ -134,6 +139,8 @@ Deno.test("AdmissionQueue can be entered by a waiter that is being shed or start
   const room = new Room();
   const second: Waiter = room.waiter("second");
   queue.enter({
+    caller: "one",
+    bytes: 0,
     tryStart() {
       queue.enter(second);
       room.started.push("first");
@@ -144,4 +151,50 @@ Deno.test("AdmissionQueue can be entered by a waiter that is being shed or start
   room.free = 1;
   queue.pump();
   assert.deepEqual([room.started, queue.length], [["first", "second"], 0]);
+});
+
+Deno.test("AdmissionQueue.pump() lets callers take turns, whoever sends most", () => {
+  using queue = startQueue();
+  const room = new Room();
+  for (const name of ["a1", "a2", "a3", "a4"]) queue.enter(room.waiter(name, { caller: "a" }));
+  for (const name of ["b1", "b2"]) queue.enter(room.waiter(name, { caller: "b" }));
+  queue.enter(room.waiter("c1", { caller: "c" }));
+  for (let turn = 0; turn < 7; turn++) {
+    room.free = 1;
+    queue.pump();
+  }
+  assert.deepEqual(room.started, ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]);
+  assert.equal(queue.length, 0);
+});
+
+Deno.test("AdmissionQueue.enter() sheds of whoever has most when it is full, and never for who has as many", () => {
+  using queue = startQueue({ queueLimit: 4 });
+  const room = new Room();
+  for (const name of ["a1", "a2", "a3", "a4"]) queue.enter(room.waiter(name, { caller: "a" }));
+  assert.throws(() => queue.enter(room.waiter("a5", { caller: "a" })), { code: "QUEUE_FULL" });
+  queue.enter(room.waiter("b1", { caller: "b" }));
+  queue.enter(room.waiter("b2", { caller: "b" }));
+  assert.deepEqual(room.shed.map(([name, { code }]) => [name, code]), [["a4", "QUEUE_FULL"], ["a3", "QUEUE_FULL"]]);
+  assert.throws(() => queue.enter(room.waiter("b3", { caller: "b" })), { code: "QUEUE_FULL" });
+  room.free = 9;
+  queue.pump();
+  assert.deepEqual(room.started, ["a1", "b1", "a2", "b2"]);
+});
+
+Deno.test("AdmissionQueue.enter() bounds what those who wait hold in memory, and forgets it when they leave", () => {
+  using queue = startQueue({ queueLimitMb: 2 });
+  const room = new Room();
+  const half = { bytes: 2 ** 20 };
+  const leave = queue.enter(room.waiter("a", half));
+  queue.enter(room.waiter("b", half));
+  assert.throws(() => queue.enter(room.waiter("c", { bytes: 1 })), {
+    code: "QUEUE_FULL",
+    message: "Cannot admit execution: with it 3 MB would wait, execution.queueLimitMb is 2",
+  });
+  leave();
+  queue.enter(room.waiter("d", half));
+  room.free = 1;
+  queue.pump();
+  queue.enter(room.waiter("e", half));
+  assert.equal(queue.length, 2);
 });

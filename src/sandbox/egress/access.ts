@@ -60,10 +60,20 @@ export class EgressAccess implements AsyncDisposable {
 
   /** Whether a `net` permission that was asked for is one that the host has: the proxy tells of what becomes of it. */
   isPermitted(target: string): boolean {
-    return target.startsWith("unix:") || target.startsWith(RELAY_HOSTNAME) || this.#policy.grantsSomeOf(target);
+    if (target.startsWith("unix:")) return true;
+    // Deno writes a name, a name with its port, or the URL that is fetched.
+    const host = target.includes("://") ? hostOf(target) : target;
+    return host.startsWith(RELAY_HOSTNAME) || this.#policy.grantsSomeOf(host);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#proxy[Symbol.asyncDispose]();
   }
+}
+
+/** Host and port of a URL, the scheme's own port included. */
+function hostOf(text: string): string {
+  const url = URL.parse(text);
+  if (url === null) return "";
+  return url.port === "" ? `${url.hostname}:${url.protocol === "http:" ? 80 : 443}` : url.host;
 }

@@ -42,7 +42,9 @@ export class ClientConnection {
       if (refusal !== undefined) return await this.#refuse(refusal);
       const decision = this.context.rules.decide(request.target);
       if (!decision.granted) {
-        const reason = `no rule of the policy (network.hosts) names ${this.#target}`;
+        const reason = decision.by === "request"
+          ? `the request (options.network_hosts) does not name ${this.#target}`
+          : `no rule of the policy (network.hosts) names ${this.#target}`;
         return await this.#refuse({ status: 403, code: "http_request_denied", reason });
       }
       const found = await dial(request.target, {

@@ -41,7 +41,8 @@ export type HostRule =
 /** What the rules say of a target. */
 export type RuleDecision =
   | { readonly granted: true; readonly rule: string; readonly reach: Reach }
-  | { readonly granted: false };
+  /** `by` is what does not name it. */
+  | { readonly granted: false; readonly by: "policy" | "request" };
 
 const REACH = { all: "public", below: "public", name: "private", range: "any" } as const satisfies Record<
   HostRule["kind"],
@@ -118,13 +119,13 @@ export class HostRules {
 
   /** The rule that grants most to a target, if one does. */
   decide(target: Target): RuleDecision {
-    if (this.only !== undefined && !this.only.decide(target).granted) return { granted: false };
+    if (this.only !== undefined && !this.only.decide(target).granted) return { granted: false, by: "request" };
     const matching = this.rules.filter((rule) => matches(rule, target));
     for (const reach of REACH_ORDER) {
       const rule = matching.find(({ kind }) => REACH[kind] === reach);
       if (rule !== undefined) return { granted: true, rule: rule.text, reach };
     }
-    return { granted: false };
+    return { granted: false, by: "policy" };
   }
 }
 
