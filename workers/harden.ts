@@ -218,9 +218,10 @@ function installTimers(): void {
     return id;
   };
   const stop = (id: unknown): void => {
-    const timer: object | undefined = apply(get, timers, [id]);
+    const key = typeof id === "string" ? Number(id) : id;
+    const timer: object | undefined = apply(get, timers, [key]);
     if (timer === undefined) return;
-    apply(forget, timers, [id]);
+    apply(forget, timers, [key]);
     cancelTimer(timer);
   };
   const functions = {

@@ -10,8 +10,8 @@ import { HostRules } from "../sandbox/egress/mod.ts";
 import { type Grants, NO_GRANTS } from "../sandbox/grants.ts";
 import { MEGABYTE } from "../units.ts";
 
-/** Longest path of a working directory, in UTF-16 units. */
-const MAX_DIRECTORY_LENGTH = 255;
+/** Longest path of a working directory, in bytes: what Linux lets a single name have (`NAME_MAX`). */
+const MAX_DIRECTORY_BYTES = 255;
 const MAX_VARIABLES = 1_000;
 
 /**
@@ -64,8 +64,9 @@ export function resolveGrants(options: ExecutionOptions | undefined, policy: Pol
 
 /** A path below the scratch folder, without empty segments and dots. */
 function normalDirectory(directory: string): string {
-  if (directory.length > MAX_DIRECTORY_LENGTH) {
-    throw invalid("working_directory", `has ${directory.length} characters, allowed are ${MAX_DIRECTORY_LENGTH}`);
+  const { length } = new TextEncoder().encode(directory);
+  if (length > MAX_DIRECTORY_BYTES) {
+    throw invalid("working_directory", `has ${length} bytes, allowed are ${MAX_DIRECTORY_BYTES}`);
   }
   const segments = directory.split("/").filter((segment) => segment !== "" && segment !== ".");
   if (directory.startsWith("/") || directory.includes("\0") || segments.includes("..")) {

@@ -9,18 +9,19 @@ import { resolve } from "node:path/posix";
 import { z } from "zod";
 import type { HostPaths } from "./host_paths.ts";
 
-/** Bytes that are read at once. */
-const CHUNK_BYTES = 256 * 1024;
+/** Denials of this length together mean that a task does nothing but try; see {@linkcode DenialAudit.isFlooded}. */
+const FLOOD_BYTES = 4 * 1024 * 1024;
+/** Of what is written, granted or not, the most that may be unread: more means that reading cannot keep up. */
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 /** Above this length the file is emptied once it has been read: a task that works with many files must not fill the disk. */
 const EMPTY_ABOVE_BYTES = 1024 * 1024;
-/** What may lie unread before it counts as a flood. */
-const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
-/** A task with more denials does nothing but try. */
-const MAX_DENIED = 20_000;
+/** Bytes that are read at once. */
+const READ_BYTES = 256 * 1024;
+/** Longest line that is kept to be parsed. A longer one counts as a denial, since nobody knows what it hides. */
+const MAX_LINE_LENGTH = 64 * 1024;
 /** Targets that are told of one task; the others are only counted. */
 const MAX_TARGETS = 20;
 const MAX_TARGET_LENGTH = 300;
-const LINE_FEED = 10;
 
 /** An access that was denied. */
 export interface Denial {
@@ -47,13 +48,15 @@ const Entry = z.object({ permission: z.string().max(32), value: z.string().nulli
 export class DenialAudit {
   readonly #file: string;
   readonly #isGranted: (permission: string, target: string) => boolean;
-  /** How far it has been read, in bytes. */
-  #offset = 0;
+  readonly #decoder = new TextDecoder();
+  /** How far it has been read. */
+  #position = 0;
+  /** The line that has begun, and whether it is too long already. */
+  #rest = "";
+  #skipping = false;
   #denials = new Map<string, Denial>();
-  /** Denials of targets that are not told. */
   #others = 0;
-  #denied = 0;
-  #unreadBytes = 0;
+  #deniedBytes = 0;
 
   /** @param file where it lies outside of the jail */
   constructor(file: string, { inside, workingDirectory, isNetPermitted }: GrantedAccess) {
@@ -70,51 +73,51 @@ export class DenialAudit {
 
   /** What comes from now on is the task's. */
   begin(): void {
-    this.#offset = this.#size();
+    this.#position = this.#size();
+    this.#rest = "";
+    this.#skipping = false;
     this.#denials = new Map();
     this.#others = 0;
-    this.#denied = 0;
+    this.#deniedBytes = 0;
   }
 
-  /** Reads what has come since. Called while a task runs, so that nothing piles up. */
-  collect(): void {
-    const size = this.#size();
-    if (size > this.#offset) this.#take(this.#read());
-    this.#unreadBytes = Math.max(0, size - this.#offset);
-    if (this.#offset < EMPTY_ABOVE_BYTES || this.#unreadBytes > 0) return;
+  /** Whether so much was tried that it can only be to do harm. Reads on, a piece at each call. */
+  get isFlooded(): boolean {
+    this.#advance();
+    return this.#deniedBytes > FLOOD_BYTES || this.#size() - this.#position > MAX_UNREAD_BYTES;
+  }
+
+  /** What was denied since {@linkcode begin}, the same accesses together; of many, the first and how many others. */
+  read(): Denial[] {
+    while (this.#deniedBytes <= FLOOD_BYTES && this.#advance());
+    // What is left is a line that is being written.
+    const all = [...this.#denials.values()];
+    return this.#others === 0 ? all : [...all, { permission: "any", target: "other targets", count: this.#others }];
+  }
+
+  #empty(): void {
+    if (this.#position < EMPTY_ABOVE_BYTES || this.#rest !== "") return;
     try {
       // Deno appends: what it writes next is at the start.
       Deno.truncateSync(this.#file);
-      this.#offset = 0;
+      this.#position = 0;
     } catch {
       // Gone with its host.
     }
   }
 
-  /** Whether so much was tried that it can only be to do harm. */
-  get isFlooded(): boolean {
-    return this.#denied > MAX_DENIED || this.#unreadBytes > MAX_UNREAD_BYTES;
-  }
-
-  /** What was denied since {@linkcode begin}, the same accesses together; of many, the first and how many others. */
-  read(): Denial[] {
-    this.collect();
-    const all = [...this.#denials.values()];
-    return this.#others === 0 ? all : [...all, { permission: "any", target: "other targets", count: this.#others }];
-  }
-
-  #take(text: string): void {
-    for (const line of text.split("\n")) {
-      const entry = parse(line);
-      if (entry === undefined) continue;
-      const target = (entry.value ?? "").slice(0, MAX_TARGET_LENGTH);
-      if (this.#isGranted(entry.permission, target)) continue;
-      this.#denied++;
-      const key = `${entry.permission} ${target}`;
-      const count = (this.#denials.get(key)?.count ?? 0) + 1;
-      if (count === 1 && this.#denials.size >= MAX_TARGETS) this.#others++;
-      else this.#denials.set(key, { permission: entry.permission, target, count });
-    }
+  #take(line: string): void {
+    if (line === "") return;
+    const entry = this.#skipping || line.length > MAX_LINE_LENGTH ? undefined : parse(line);
+    const permission = entry?.permission ?? "any";
+    const value = entry === undefined ? "an entry that cannot be read" : entry.value ?? "";
+    if (entry !== undefined && this.#isGranted(permission, value)) return;
+    this.#deniedBytes += line.length;
+    const target = value.slice(0, MAX_TARGET_LENGTH);
+    const key = `${permission} ${target}`;
+    const count = (this.#denials.get(key)?.count ?? 0) + 1;
+    if (count === 1 && this.#denials.size >= MAX_TARGETS) this.#others++;
+    else this.#denials.set(key, { permission, target, count });
   }
 
   #size(): number {
@@ -125,26 +128,39 @@ export class DenialAudit {
     }
   }
 
-  /** The next whole lines. */
-  #read(): string {
-    const bytes = new Uint8Array(CHUNK_BYTES);
+  /** Reads the next piece. @returns whether there was one */
+  #advance(): boolean {
+    const bytes = new Uint8Array(READ_BYTES);
+    let count: number | null;
     try {
       using file = Deno.openSync(this.#file);
-      file.seekSync(this.#offset, Deno.SeekMode.Start);
-      const count = file.readSync(bytes) ?? 0;
-      const end = bytes.lastIndexOf(LINE_FEED, count - 1) + 1;
-      // A line that fills all of it is none of Deno's: passed over.
-      const whole = end === 0 && count === CHUNK_BYTES ? count : end;
-      this.#offset += whole;
-      return new TextDecoder().decode(bytes.subarray(0, whole));
+      file.seekSync(this.#position, Deno.SeekMode.Start);
+      count = file.readSync(bytes);
     } catch {
       // Gone with its host.
-      return "";
+      return false;
     }
+    if (count === null || count === 0) {
+      this.#empty();
+      return false;
+    }
+    this.#position += count;
+    const [first = "", ...lines] = this.#decoder.decode(bytes.subarray(0, count), { stream: true }).split("\n");
+    this.#rest += first;
+    for (const line of lines) {
+      this.#take(this.#rest);
+      this.#skipping = false;
+      this.#rest = line;
+    }
+    if (this.#rest.length > MAX_LINE_LENGTH) {
+      this.#skipping = true;
+      this.#rest = this.#rest.slice(0, 1);
+    }
+    return true;
   }
 }
 
-/** A line of the audit; one that was cut off, or is none, is passed over. */
+/** A line of the audit; `undefined` for what is none. */
 function parse(line: string): z.output<typeof Entry> | undefined {
   try {
     return Entry.safeParse(JSON.parse(line)).data;

@@ -164,7 +164,7 @@ export class HostProcess implements AsyncDisposable {
     // The scratch folder of bubblewrap is a file system of its own, whose size the kernel bounds.
     this.#scratch = outside.scratch === null || options.jail.type === "bubblewrap"
       ? undefined
-      : new ScratchUsage(outside.scratch);
+      : new ScratchUsage(outside.scratch, launched.child.pid);
   }
 
   /**
@@ -298,7 +298,6 @@ export class HostProcess implements AsyncDisposable {
     if (used.memoryPeakBytes > limits.memoryBytes) return stop("memory", limits.memoryBytes, used.memoryPeakBytes);
     if (used.threads > limits.threads) return stop("threads", limits.threads, used.threads);
     if (scratchBytes > scratchLimit) return stop("scratch", scratchLimit, scratchBytes);
-    this.#audit?.collect();
     if (this.#audit?.isFlooded) return stop("denials", 0, 0);
     if (this.#launched.controlGroup === undefined || !this.#launched.controllers.has("cpu")) {
       this.#governor.govern({ ...used, percent: limits.cpuPercent });

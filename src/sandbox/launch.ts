@@ -19,6 +19,8 @@ import { MEGABYTE } from "../units.ts";
 const logger = serviceLogger("sandbox");
 
 const MAX_STDERR_LENGTH = 4_096;
+/** The runtime says a few lines before it dies; a host that says more than this is made to talk. In characters. */
+const MAX_STDERR_READ = 1024 * 1024;
 /** Address space that V8, Deno's threads and its code take before any task: the least that starts is 1,152 MB. */
 const RUNTIME_DATA_MB = 1_152;
 const OPEN_FILE_LIMIT = 64;
@@ -100,7 +102,8 @@ export async function launch<T>(
     await makeFiles(options, outside);
     egress = EgressAccess.open(outside.egress, options.grants);
     child = spawnHost(options, { files, controlGroup, egress });
-    stderr = readTail(child.stderr, MAX_STDERR_LENGTH);
+    const writing = child;
+    stderr = readTail(child.stderr, { maxLength: MAX_STDERR_LENGTH, onFlood: () => killQuietly(writing) });
     await writeBootstrap(child, options, { inside: files.inside, token, egress });
     connecting = listener.accept();
     const connection = await firstOf(connecting, child, signal);
@@ -248,10 +251,18 @@ async function writeBootstrap(
 }
 
 /** Reads a stream to its end and keeps the last characters. */
-async function readTail(stream: ReadableStream<Uint8Array>, maxLength: number): Promise<string> {
+async function readTail(
+  stream: ReadableStream<Uint8Array>,
+  { maxLength, onFlood }: { readonly maxLength: number; readonly onFlood: () => void },
+): Promise<string> {
   let tail = "";
+  let length = 0;
   try {
-    for await (const text of stream.pipeThrough(new TextDecoderStream())) tail = (tail + text).slice(-maxLength);
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      tail = (tail + text).slice(-maxLength);
+      length += text.length;
+      if (length > MAX_STDERR_READ) onFlood();
+    }
   } catch (error) {
     logger.debug("Cannot read the standard error of a sandbox host: {error}", { error: messageOf(error) });
   }

@@ -175,13 +175,18 @@ export class TaskHostPool implements AsyncDisposable {
       let host: HostProcess;
       try {
         host = await this.#startHost(need.grants, AbortSignal.any([this.#closing.signal, given.signal]));
-      } catch (error) {
-        if (given.signal.aborted) return;
-        logger.error("Cannot start sandbox host: {error}", { error: messageOf(error) });
-        const exit = { reason: "crashed", exitCode: -1, stderr: "" } as const;
-        return task.onEnd({ kind: "lost", started: false, exit, usage: undefined, denials: [] }, "");
-      } finally {
         this.#startingGranted--;
+      } catch (error) {
+        // Before the task hears of it: it may ask for this very place again.
+        this.#startingGranted--;
+        if (!given.signal.aborted) {
+          logger.error("Cannot start sandbox host: {error}", { error: messageOf(error) });
+          const exit = { reason: "crashed", exitCode: -1, stderr: "" } as const;
+          task.onEnd({ kind: "lost", started: false, exit, usage: undefined, denials: [] }, "");
+        }
+        // There is no exit that would tell of the place that is free.
+        this.#fill();
+        return this.#options.onCapacity();
       }
       if (given.signal.aborted || this.#closing.signal.aborted) return host.kill("retired");
       abandon = this.#runOn(host, task, need);

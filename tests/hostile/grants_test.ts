@@ -11,6 +11,7 @@ import { TestClient, unary } from "../support/client.ts";
 import { jailTypes } from "../support/jails.ts";
 import { until } from "../support/processes.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
+import { GAPS } from "./_grants_gaps.ts";
 import { type Attack, ATTACKS, type Outcome, type ReceivedRequest, type Targets } from "./_grants_attacks.ts";
 
 const HONEST = `export default () => "honest";`;
@@ -32,6 +33,8 @@ const EXTREMES: readonly (readonly [wishes: Run, code: number])[] = [
   [{ environment: { __proto: "x" } }, status.PERMISSION_DENIED],
   [{ enableFilesystem: true, workingDirectory: "/etc" }, status.INVALID_ARGUMENT],
   [{ enableFilesystem: true, workingDirectory: "a/../.." }, status.INVALID_ARGUMENT],
+  // 400 bytes: longer than a name may be.
+  [{ enableFilesystem: true, workingDirectory: "é".repeat(200) }, status.INVALID_ARGUMENT],
   [{ enableFilesystem: true, workingDirectory: "a\0b" }, status.INVALID_ARGUMENT],
   [{ enableFilesystem: true, workingDirectory: "x".repeat(10_000) }, status.INVALID_ARGUMENT],
   [{ enableNetworking: true, networkHosts: ["*"] }, status.INVALID_ARGUMENT],
@@ -107,7 +110,7 @@ for (const type of await jailTypes()) {
       },
     });
     using client = new TestClient(server.address);
-    for (const attempt of ATTACKS) {
+    for (const attempt of [...ATTACKS, ...GAPS]) {
       await test.step(attempt.name, async () => {
         attempt.holds(await attack(attempt, { server, client, targets, named }));
         assert.deepEqual(other.requests.map(({ url }) => url), [], "nobody reached the other server");

@@ -25,6 +25,8 @@ export interface ProxyWay {
 /** Longest answer of the proxy that is read. */
 const MAX_ANSWER_BYTES = 16 * 1024;
 
+/** Captured: what it is called on holds the token. */
+const { subarray } = Uint8Array.prototype;
 const { apply, getOwnPropertyDescriptor, getPrototypeOf, deleteProperty, ownKeys } = Reflect;
 const denoConnect = Deno.connect;
 const NativeUrl = URL;
@@ -46,7 +48,7 @@ export async function openTunnel(
     const head = apply(encode, encoder, [
       `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\nProxy-Authorization: ${authorization}\r\n\r\n`,
     ]);
-    for (let at = 0; at < head.length;) at += await apply(write, connection, [head.subarray(at)]);
+    for (let at = 0; at < head.length;) at += await apply(write, connection, [apply(subarray, head, [at])]);
     const { status, text } = await readAnswer((buffer) => apply(read, connection, [buffer]));
     if (status !== 200) throw refusalOf(status, `Cannot connect to ${authority}`, text);
     return connection;
@@ -91,19 +93,21 @@ async function readAnswer(
   let length = 0;
   let wanted = "HTTP/1.1 200 \r\n\r\n".length;
   while (wanted > 0) {
-    const count = length + wanted > answer.length ? null : await read(answer.subarray(length, length + wanted));
+    const count = length + wanted > answer.length
+      ? null
+      : await read(apply(subarray, answer, [length, length + wanted]));
     if (count === null) throw new Error("Cannot connect: the egress proxy closed the connection");
     length += count;
     wanted = wanted > 4 ? Math.max(wanted - count, missing(answer, length)) : missing(answer, length);
   }
-  const status = Number(apply(decode, decoder, [answer.subarray(9, 12)]));
+  const status = Number(apply(decode, decoder, [apply(subarray, answer, [9, 12])]));
   // A refusal goes on to the end of the connection, and there it may be read in large pieces.
   while (status !== 200 && length < answer.length) {
-    const count = await read(answer.subarray(length));
+    const count = await read(apply(subarray, answer, [length]));
     if (count === null) break;
     length += count;
   }
-  return { status, text: apply(decode, decoder, [answer.subarray(0, length)]) };
+  return { status, text: apply(decode, decoder, [apply(subarray, answer, [0, length])]) };
 }
 
 /** How many of the four bytes that end a head are still to come. */

@@ -63,7 +63,7 @@ export class EgressAccess implements AsyncDisposable {
     if (target.startsWith("unix:")) return true;
     // Deno writes a name, a name with its port, or the URL that is fetched.
     const host = target.includes("://") ? hostOf(target) : target;
-    return host.startsWith(RELAY_HOSTNAME) || this.#policy.grantsSomeOf(host);
+    return host === RELAY_HOSTNAME || host.startsWith(`${RELAY_HOSTNAME}:`) || this.#policy.grantsSomeOf(host);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
