@@ -40,6 +40,10 @@ import { runPackage, UserFailure } from "./run_package.ts";
 import { TaskError } from "./task_error.ts";
 import { concealStacks, describeFailure, describeUserFailure } from "./traceback.ts";
 import { userConsole } from "./user_console.ts";
+import { warmUp } from "./warm_up.ts";
+
+/** A sandbox that has waited this long is one of those that wait for a task, and not the other way round. */
+const WARM_UP_DELAY_MS = 30;
 
 const soft = new AbortController();
 let taskId: number | undefined;
@@ -54,6 +58,10 @@ onUncaught((error) => end(undefined, new UserFailure(error)));
 concealStacks();
 globalThis.console = userConsole(inspect, (stream, text) => output?.write(stream, text), nowMs);
 send(encodeJsonFrame(FrameKind.Ready, 0, { nodes: [] }));
+// A task that is there already, or comes soon, is better served without.
+setTimeout(() => {
+  if (taskId === undefined) void warmUp();
+}, WARM_UP_DELAY_MS);
 
 function receive(frame: Frame): void {
   switch (frame.kind) {

@@ -222,7 +222,11 @@ export class HostProcess implements AsyncDisposable {
    */
   run(task: HostTask, nowMs: number): () => void {
     if (this.#state.kind !== "serving") throw new TypeError(`Cannot run task: sandbox host is ${this.#state.kind}`);
-    if (this.#assignments.size === 0) this.#begin(nowMs);
+    if (this.#assignments.size === 0) {
+      // What a host for user code has done since it was ready, to be ready, is none of its task's doing.
+      if (this.role === "task") this.#meter = new UsageMeter(this.#pid);
+      this.#begin(nowMs);
+    }
     const { message } = task;
     const assignment = this.#assignments.add(task);
     const { id } = assignment;

@@ -72,6 +72,7 @@ class HandmadeHost implements AsyncDisposable {
       codeDirectory: null,
       scratchDirectory: null,
       workingDirectory: "",
+      egress: null,
     })));
     await stdin.close();
     return new HandmadeHost(child, await listener.accept());
