@@ -32,6 +32,8 @@ export const FrameKind = {
   SoftLimit: 5,
   /** server → host: end the worker of the last task and start another, which says that it is ready; no payload. */
   Renew: 6,
+  /** server → worker of user code: nobody waits for it now, so it may do what makes its task faster; no payload. */
+  WarmUp: 7,
   /** host → server, once: payload is the version as `u8`, then the token. */
   Hello: 64,
   /** worker → server, once: ready for tasks; payload JSON, the nodes it has. */

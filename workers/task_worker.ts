@@ -42,9 +42,6 @@ import { concealStacks, describeFailure, describeUserFailure } from "./traceback
 import { userConsole } from "./user_console.ts";
 import { warmUp } from "./warm_up.ts";
 
-/** A sandbox that has waited this long is one of those that wait for a task, and not the other way round. */
-const WARM_UP_DELAY_MS = 30;
-
 const soft = new AbortController();
 let taskId: number | undefined;
 let output: BoundedOutput | undefined;
@@ -58,10 +55,6 @@ onUncaught((error) => end(undefined, new UserFailure(error)));
 concealStacks();
 globalThis.console = userConsole(inspect, (stream, text) => output?.write(stream, text), nowMs);
 send(encodeJsonFrame(FrameKind.Ready, 0, { nodes: [] }));
-// A task that is there already, or comes soon, is better served without.
-setTimeout(() => {
-  if (taskId === undefined) void warmUp();
-}, WARM_UP_DELAY_MS);
 
 function receive(frame: Frame): void {
   switch (frame.kind) {
@@ -76,6 +69,9 @@ function receive(frame: Frame): void {
     }
     case FrameKind.Cancel:
       soft.abort(new DOMException("The caller went away", "AbortError"));
+      break;
+    case FrameKind.WarmUp:
+      if (taskId === undefined) void warmUp();
       break;
     case FrameKind.Probe:
       void probeTask(decodeJsonPayload(frame.payload), unremovedGlobals).then((outcomes) =>

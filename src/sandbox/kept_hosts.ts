@@ -105,6 +105,7 @@ export class KeptHosts implements AsyncDisposable {
     if (!isRenewed || !await this.#settles(host)) return this.#discard(host);
     kept.isRenewed = true;
     this.#options.onRenewed();
+    if (this.#kept.has(host)) host.warmUp();
   }
 
   /** The old worker's thread ends some time after the worker, and nothing tells when: the kernel has to be asked. */

@@ -223,6 +223,7 @@ export class TaskHostPool implements AsyncDisposable {
     this.#failures = 0;
     this.#ready.push(host);
     this.#options.onCapacity();
+    if (this.#ready.includes(host)) host.warmUp();
   }
 
   async #startHost(grants: Grants, signal: AbortSignal): Promise<HostProcess> {
