@@ -11,6 +11,7 @@ const MAX_TARGET_LENGTH = 500;
 
 /**
  * What happened:
+ * - `call_refused`: a call did not prove whose it is, or was one too many of its caller;
  * - `request_refused`: a request asked for more than the policy or a quota allows;
  * - `code_refused`: validation refused a package, or the execution ended in a security violation;
  * - `access_denied`: a task asked for something that it may not have, whether or not its code caught the error;
@@ -19,6 +20,7 @@ const MAX_TARGET_LENGTH = 500;
  * - `task_killed`: a task was ended because of a limit.
  */
 export const AUDIT_EVENTS = [
+  "call_refused",
   "request_refused",
   "code_refused",
   "access_denied",

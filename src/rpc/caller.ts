@@ -10,8 +10,11 @@ import {
   type ServerInterceptor,
   status,
 } from "@grpc/grpc-js";
+import { ServiceError } from "../errors.ts";
+import { audit, type AuditEventName } from "../execution/audit.ts";
 import { ANONYMOUS, type Callers } from "../execution/callers.ts";
 import type { Authenticator } from "./authenticator.ts";
+import { LogThrottle } from "./log_throttle.ts";
 import { statusName, toGrpcError } from "./status.ts";
 
 /** Health checks need no credentials: probes and load balancers have none, and learn nothing but up or down. */
@@ -36,6 +39,8 @@ export interface CallerInterceptorOptions {
   readonly callers: Callers;
   /** Counts calls that are refused here. */
   readonly onRefused: (method: string, status: string) => void;
+  /** Counts them for the audit. */
+  readonly audited: (event: AuditEventName) => void;
 }
 
 /**
@@ -44,13 +49,25 @@ export interface CallerInterceptorOptions {
  * @returns `undefined` where there is nothing to do, so that calls pay for nothing
  */
 export function callerInterceptor(options: CallerInterceptorOptions): ServerInterceptor | undefined {
-  const { authenticator, callers, onRefused } = options;
+  const { authenticator, callers, onRefused, audited } = options;
+  const lines = new LogThrottle();
+  const writeDown = (error: unknown, { caller, peer }: { readonly caller: string; readonly peer: string }) => {
+    if (!(error instanceof ServiceError)) return;
+    audited("call_refused");
+    lines.log((suppressed) => {
+      const others = suppressed === 0 ? "" : ` (${suppressed} more calls since the last such line)`;
+      const target = `from ${peer}${others}`;
+      audit({ event: "call_refused", caller, taskId: "", rule: error.details.quota ?? error.code, target }, () => {});
+    });
+  };
   if (!authenticator.required && !callers.limitsRequests) return undefined;
   return ({ path }, call) => {
     if (!path.startsWith(OPEN_TO_ALL)) {
       admitFirst(call, (metadata) => {
+        const connection = call.getConnectionInfo();
+        let caller = "";
         try {
-          const caller = authenticator.authenticate({ metadata, connection: call.getConnectionInfo() });
+          caller = authenticator.authenticate({ metadata, connection });
           callers.admitRequest(caller);
           (metadata as Metadata & WithCaller)[CALLER] = caller; // `callerOf` reads it.
           return undefined;
@@ -58,6 +75,7 @@ export function callerInterceptor(options: CallerInterceptorOptions): ServerInte
           const method = path.slice(path.lastIndexOf("/") + 1);
           const failure = toGrpcError(error, method);
           onRefused(method, statusName(failure.code ?? status.UNKNOWN));
+          writeDown(error, { caller, peer: connection.remoteAddress ?? "an unknown address" });
           return {
             code: failure.code ?? status.UNKNOWN,
             details: failure.details ?? "",

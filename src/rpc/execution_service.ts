@@ -17,6 +17,7 @@ import type {
   StatusResponse,
 } from "../../protos/generated/execution.ts";
 import { ServiceStatus } from "../../protos/generated/types.ts";
+import type { AuditEventName } from "../execution/audit.ts";
 import { ServiceError } from "../errors.ts";
 import { callerOf } from "./caller.ts";
 import type { Executor } from "../execution/executor.ts";
@@ -31,6 +32,8 @@ export interface CallObserver {
   requestEnded(method: string, status: string): void;
   bytesReceived(count: number): void;
   bytesSent(count: number): void;
+  /** Something was refused; see the audit. */
+  audited(event: AuditEventName): void;
 }
 
 /** What the handlers work with. */

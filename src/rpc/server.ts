@@ -71,6 +71,7 @@ export class RpcServer implements AsyncDisposable {
       authenticator,
       callers: service.executor.callers,
       onRefused: (method, status) => service.observer.requestEnded(method, status),
+      audited: (event) => service.observer.audited(event),
     });
     const server = new Server({
       "grpc.max_receive_message_length": options.maxMessageBytes,

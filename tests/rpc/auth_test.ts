@@ -223,6 +223,12 @@ Deno.test("The service with a tokens file serves those who have a token", async 
       assert.notEqual((await openStream(address, { headers })).code, status.UNAUTHENTICATED);
     });
 
+    await t.step("the audit has a line of it, and the metric each", async () => {
+      await server.logged(/"event":"call_refused","caller":"","task_id":"","rule":"UNAUTHENTICATED"/);
+      const [, count] = /rexec_audit_events_total\{event="call_refused"\} (\d+)/.exec(await server.metrics()) ?? [];
+      assert.equal(Number(count), 4);
+    });
+
     await t.step("health without a token", async () => {
       const health = connect(HealthClient, address);
       const answer = await unary(health, health.check, { service: "" }).answer;
