@@ -21,6 +21,8 @@ const CASES: ProtocolCases = { ...BODIES, ...CONNECTIONS, ...REQUESTS, ...PICKLE
 const HEALTH_SECONDS = 10;
 /** A message of 128 MB, which the one of gzip becomes before it is refused, and what else the collector has not given back. */
 const MAX_GROWTH_MB = 256;
+/** The case that takes most. Once it has been, the allocator keeps what it took, and every further one has to do with that. */
+const LARGEST = "proto-conn-gzip-bomb";
 /** Between two calls of the honest caller, in milliseconds. */
 const PACE_MS = 20;
 const STACK = /\n\s+at /;
@@ -50,6 +52,9 @@ Deno.test("The hostile corpus' requests and connections get their expected answe
     using honest = new HonestCaller(server.address);
     await target.task({ code: "export default () => 1;" });
     await honest.once();
+    for (const { id, statuses } of readProtocolCorpus()) {
+      if (id === LARGEST) assert.deepEqual(await faultsOf(CASES[id]!, target, statuses), []);
+    }
     const atRest = usageOf(server.pid, folder);
     honest.start();
     for (const { id, title, statuses } of readProtocolCorpus()) {
