@@ -57,6 +57,7 @@ export class DenialAudit {
   #denials = new Map<string, Denial>();
   #others = 0;
   #deniedBytes = 0;
+  #unreadBytes = 0;
 
   /** @param file where it lies outside of the jail */
   constructor(file: string, { inside, workingDirectory, isNetPermitted }: GrantedAccess) {
@@ -79,17 +80,17 @@ export class DenialAudit {
     this.#denials = new Map();
     this.#others = 0;
     this.#deniedBytes = 0;
+    this.#unreadBytes = 0;
   }
 
-  /** Whether so much was tried that it can only be to do harm. Reads on, a piece at each call. */
+  /** Whether so much was tried that it can only be to do harm, as far as it has been read. */
   get isFlooded(): boolean {
-    this.#advance();
-    return this.#deniedBytes > FLOOD_BYTES || this.#size() - this.#position > MAX_UNREAD_BYTES;
+    return this.#deniedBytes > FLOOD_BYTES || this.#unreadBytes > MAX_UNREAD_BYTES;
   }
 
   /** What was denied since {@linkcode begin}, the same accesses together; of many, the first and how many others. */
   read(): Denial[] {
-    while (this.#deniedBytes <= FLOOD_BYTES && this.#advance());
+    while (this.#deniedBytes <= FLOOD_BYTES && this.advance());
     // What is left is a line that is being written.
     const all = [...this.#denials.values()];
     return this.#others === 0 ? all : [...all, { permission: "any", target: "other targets", count: this.#others }];
@@ -128,9 +129,14 @@ export class DenialAudit {
     }
   }
 
-  /** Reads the next piece. @returns whether there was one */
-  #advance(): boolean {
-    const bytes = new Uint8Array(READ_BYTES);
+  /** Reads the next piece, while the task runs too, so that nothing piles up. @returns whether there was one */
+  advance(): boolean {
+    const size = this.#size();
+    if (size <= this.#position) {
+      this.#empty();
+      return false;
+    }
+    const bytes = new Uint8Array(Math.min(READ_BYTES, size - this.#position));
     let count: number | null;
     try {
       using file = Deno.openSync(this.#file);
@@ -140,11 +146,9 @@ export class DenialAudit {
       // Gone with its host.
       return false;
     }
-    if (count === null || count === 0) {
-      this.#empty();
-      return false;
-    }
+    if (count === null || count === 0) return false;
     this.#position += count;
+    this.#unreadBytes = size - this.#position;
     const [first = "", ...lines] = this.#decoder.decode(bytes.subarray(0, count), { stream: true }).split("\n");
     this.#rest += first;
     for (const line of lines) {

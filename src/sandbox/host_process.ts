@@ -30,22 +30,15 @@ import {
   ProtocolError,
 } from "../../workers/protocol.ts";
 import { type Assignment, Assignments } from "./assignments.ts";
+import { closeQuietly } from "./close_quietly.ts";
 import { CpuGovernor } from "./cpu_governor.ts";
 import { type Denial, DenialAudit } from "./denials.ts";
 import type { EgressEvent } from "./egress/mod.ts";
-import {
-  closeQuietly,
-  firstOf,
-  type HostOptions,
-  type HostRole,
-  killQuietly,
-  launch,
-  type LaunchedHost,
-} from "./launch.ts";
+import { firstOf, type HostOptions, type HostRole, killQuietly, launch, type LaunchedHost } from "./launch.ts";
 import { leafProcess, tryOpenFiles, tryThreadNames, tryUsage } from "./proc.ts";
 import { ScratchUsage } from "./scratch_usage.ts";
 import { type Excess, type HostExit, type HostTask, isNodeTask, type StopReason } from "./task.ts";
-import { UsageMeter } from "./usage_meter.ts";
+import { type TaskUsage, UsageMeter } from "./usage_meter.ts";
 
 const logger = serviceLogger("sandbox");
 
@@ -140,7 +133,6 @@ export class HostProcess implements AsyncDisposable {
   #fatal = "";
   #probeReports: ((outcomes: ProbeOutcome[]) => void)[] = [];
   #lastTask: HostTask | undefined;
-  readonly #closed = new AbortController();
   #renewal: PromiseWithResolvers<void> | undefined;
   #nodes: readonly NodeDescription[] = [];
 
@@ -254,10 +246,11 @@ export class HostProcess implements AsyncDisposable {
 
   /** Has the kernel hold the task's limits. @returns whether it does, or nothing asks it to */
   #limitGroup({ limits }: HostTask): boolean {
-    const { controlGroup, controllers } = this.#launched;
+    const { controlGroup } = this.#launched;
     const { grants, maxUnpackedBytes } = this.#options;
     const baseline = this.#baseline;
     if (controlGroup === undefined || baseline === undefined) return true;
+    const { controllers } = controlGroup;
     const files = maxUnpackedBytes + (grants.scratchBytes ?? 0);
     try {
       controlGroup.setLimits({
@@ -302,11 +295,12 @@ export class HostProcess implements AsyncDisposable {
     if (used.memoryPeakBytes > limits.memoryBytes) return stop("memory", limits.memoryBytes, used.memoryPeakBytes);
     if (used.threads > limits.threads) return stop("threads", limits.threads, used.threads);
     if (scratchBytes > scratchLimit) return stop("scratch", scratchLimit, scratchBytes);
+    this.#audit?.advance();
     if (this.#audit?.isFlooded) return stop("denials", 0, 0);
-    if (this.#launched.controlGroup === undefined || !this.#launched.controllers.has("cpu")) {
+    if (!this.#launched.controlGroup?.controllers.has("cpu")) {
       this.#governor.govern({ ...used, percent: limits.cpuPercent });
     }
-    this.#warn(head, nowMs);
+    this.#warn(head, used);
     if (used.wallMs >= PATIENCE_MS) this.#returnWaiting();
   }
 
@@ -320,10 +314,9 @@ export class HostProcess implements AsyncDisposable {
   }
 
   /** Tells user code once that a limit is near, so that it can end by itself. */
-  #warn(head: Assignment, nowMs: number): void {
+  #warn(head: Assignment, { wallMs, cpuMs, memoryPeakBytes }: TaskUsage): void {
     const { message, limits } = head.task;
     if (head.warned || isNodeTask(message) || this.#state.kind !== "serving") return;
-    const { wallMs, cpuMs, memoryPeakBytes } = this.#meter.usage(nowMs);
     const near = wallMs >= limits.timeoutMs * SOFT_LIMIT_SHARE
       ? "time"
       : cpuMs >= limits.cpuMs * SOFT_LIMIT_SHARE
@@ -375,7 +368,6 @@ export class HostProcess implements AsyncDisposable {
       return false;
     }
     this.#renewal = undefined;
-    this.#meter = new UsageMeter(this.#pid);
     return true;
   }
 
@@ -450,7 +442,7 @@ export class HostProcess implements AsyncDisposable {
       }
       // It has ended, or does so now: how, its jail tells in a moment.
       if (this.#state.kind === "serving") this.#state = { kind: "dying" };
-      await endsWithin(this.#launched.child, LAST_WORD_MS);
+      await endsWithin(this.#launched.child.status, LAST_WORD_MS);
     } catch (error) {
       if (this.#state.kind === "serving") {
         logger.error("Connection to sandbox host {host} failed: {error}", { host: this.id, error: messageOf(error) });
@@ -578,8 +570,7 @@ export class HostProcess implements AsyncDisposable {
     await connection.closeWrite().catch(() => {});
     // Results that it had sent before it died are read first, or the wrong task would answer for its death. What a
     // descendant of it that holds the connection still says is not waited for.
-    await Promise.race([received, pause(LAST_WORD_MS, this.#closed.signal)]);
-    this.#closed.abort();
+    await endsWithin(received, LAST_WORD_MS);
     const stderr = await this.#launched.stderr;
     const reason = this.#killReason ?? (ranOut ? "out_of_memory" : crashReason(stderr + this.#fatal));
     const exit: HostExit = { reason, exitCode: code, stderr };
@@ -621,10 +612,10 @@ export class HostProcess implements AsyncDisposable {
   }
 }
 
-/** Waits for the end of a process, but not long. */
-async function endsWithin(child: Deno.ChildProcess, milliseconds: number): Promise<void> {
+/** Waits for something to end, but not longer than so. */
+async function endsWithin(ending: Promise<unknown>, milliseconds: number): Promise<void> {
   const ended = new AbortController();
-  await Promise.race([child.status, pause(milliseconds, ended.signal)]);
+  await Promise.race([ending, pause(milliseconds, ended.signal)]);
   ended.abort();
 }
 

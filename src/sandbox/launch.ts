@@ -7,11 +7,12 @@ import { abortable } from "../async/abortable.ts";
 import { messageOf, ServiceError } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
 import { MAX_TASK_TEXT_BYTES, ProtocolError } from "../../workers/protocol.ts";
+import { closeQuietly } from "./close_quietly.ts";
 import { copyCache } from "./cache_files.ts";
 import { hostCommand, sandboxCode, sandboxDirectory } from "./code.ts";
 import { EgressAccess } from "./egress/mod.ts";
 import type { Grants } from "./grants.ts";
-import type { ControlGroup, ControlGroups, Controller } from "./cgroups/mod.ts";
+import type { ControlGroup, ControlGroups } from "./cgroups/mod.ts";
 import type { HostPaths } from "./host_paths.ts";
 import type { HostCache, Jail } from "./jails/mod.ts";
 import { MEGABYTE } from "../units.ts";
@@ -63,8 +64,6 @@ export interface LaunchedHost {
   /** Where its files lie. */
   readonly files: HostFiles;
   readonly controlGroup: ControlGroup | undefined;
-  /** What it can limit. */
-  readonly controllers: ReadonlySet<Controller>;
   readonly egress: EgressAccess | undefined;
 }
 
@@ -91,9 +90,7 @@ export async function launch<T>(
   const { outside } = files;
   const token = crypto.getRandomValues(new Uint8Array(32));
   using listener = Deno.listen({ transport: "unix", path: outside.socket });
-  const { controlGroups } = options;
-  const controlGroup = options.role === "task" ? controlGroups?.create(options.id) : undefined;
-  const controllers = controlGroups?.controllers ?? new Set<Controller>();
+  const controlGroup = options.role === "task" ? options.controlGroups?.create(options.id) : undefined;
   let egress: EgressAccess | undefined;
   let child: Deno.ChildProcess | undefined;
   let stderr = Promise.resolve("");
@@ -107,7 +104,7 @@ export async function launch<T>(
     await writeBootstrap(child, options, { inside: files.inside, token, egress });
     connecting = listener.accept();
     const connection = await firstOf(connecting, child, signal);
-    return await prepare({ child, connection, stderr, token, files, controlGroup, controllers, egress });
+    return await prepare({ child, connection, stderr, token, files, controlGroup, egress });
   } catch (cause) {
     connecting?.then(closeQuietly, () => {});
     let end = "";
@@ -136,15 +133,6 @@ export async function firstOf<T>(operation: Promise<T>, child: Deno.ChildProcess
     throw new ProtocolError(`it ended early with code ${code}`);
   });
   return await abortable(Promise.race([operation, exit]), signal);
-}
-
-/** Closes a connection that may be closed already. */
-export function closeQuietly(connection: Deno.Conn): void {
-  try {
-    connection.close();
-  } catch {
-    // It is closed already.
-  }
 }
 
 /** Kills a process that may have ended already. */
@@ -184,7 +172,7 @@ export function hostFiles({ id, role, jail, runtimeDirectory, cache, grants }: H
 async function makeFiles({ jail, cache }: HostOptions, { code, scratch, audit, ...paths }: HostPaths): Promise<void> {
   if (audit !== null) await Deno.writeFile(audit, new Uint8Array(), { createNew: true, mode: 0o600 });
   if (cache.kind === "fill") await Deno.mkdir(cache.directory, { mode: 0o700 });
-  // A jail with a file system of its own has empty folders in memory instead, and the filled cache to look at.
+  // A jail with a file system of its own has empty folders in memory instead, and a copy of the cache in one of them.
   if (jail.type === "bubblewrap") return;
   for (const folder of [code, scratch]) {
     if (folder !== null) await Deno.mkdir(folder, { mode: 0o700 });

@@ -15,6 +15,7 @@ import {
   type Resolve,
 } from "../../src/sandbox/egress/mod.ts";
 import type { HostPaths } from "../../src/sandbox/host_paths.ts";
+import { closeQuietly } from "../../src/sandbox/close_quietly.ts";
 import { hostCommand } from "../../src/sandbox/code.ts";
 import type { Jail } from "../../src/sandbox/jails/mod.ts";
 import { TestFolder } from "../fakes/folder.ts";
@@ -161,14 +162,6 @@ export class TestServer implements AsyncDisposable {
     for (const connection of this.#open) closeQuietly(connection);
     await this.#accepting;
     await Promise.all(this.#served);
-  }
-}
-
-function closeQuietly(connection: { close(): void }): void {
-  try {
-    connection.close();
-  } catch {
-    // It is closed already.
   }
 }
 

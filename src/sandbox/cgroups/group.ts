@@ -25,6 +25,8 @@ export interface GroupLimits {
 export interface ControlGroup extends Disposable {
   /** `cgroup.procs` of each folder: a process that writes its pid to all of them is in, with all that it then starts. */
   readonly procsFiles: readonly string[];
+  /** What it can limit. */
+  readonly controllers: ReadonlySet<Controller>;
   /**
    * Moves a process and its threads here, but not the children that it has already.
    * @throws {ServiceError} `INTERNAL` when the kernel refuses
@@ -88,6 +90,10 @@ export class KernelGroup implements ControlGroup {
       for (const directory of made) parts.files.remove(directory);
       throw refused(`Cannot make control group "${group.#directories[made.length]}"`, cause);
     }
+  }
+
+  get controllers(): ReadonlySet<Controller> {
+    return this.#parts.controllers;
   }
 
   get procsFiles(): readonly string[] {

@@ -8,7 +8,8 @@ import { type Refusal, refusalResponse, TUNNEL_OPEN } from "./answer.ts";
 import { BodyEnd } from "./body_end.ts";
 import { type EgressContext, trafficFault } from "./context.ts";
 import { dial } from "./dial.ts";
-import { closeQuietly, IdleTimer, pipe, writeAll } from "./pipe.ts";
+import { closeQuietly } from "../close_quietly.ts";
+import { IdleTimer, pipe, writeAll } from "./pipe.ts";
 import { BadRequest, headEnd, parseRequestHead, type ProxyRequest } from "./request_head.ts";
 import { targetText } from "./rules.ts";
 

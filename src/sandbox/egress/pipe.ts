@@ -22,15 +22,6 @@ export async function writeAll(to: Deno.Conn, bytes: Uint8Array): Promise<void> 
   for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at));
 }
 
-/** Closes what may be closed. */
-export function closeQuietly(connection: Pick<Deno.Conn, "close">): void {
-  try {
-    connection.close();
-  } catch {
-    // It is closed already.
-  }
-}
-
 /** Calls back when nothing has happened for a while. */
 export class IdleTimer {
   #timer: ReturnType<typeof setTimeout> | undefined;

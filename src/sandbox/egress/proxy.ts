@@ -11,7 +11,7 @@ import { ClientConnection } from "./client_connection.ts";
 import type { EgressContext, EgressLimits } from "./context.ts";
 import { type Resolve, resolveBySystem } from "./dial.ts";
 import { BoundedEvents, type EgressEvent } from "./events.ts";
-import { closeQuietly } from "./pipe.ts";
+import { closeQuietly } from "../close_quietly.ts";
 import type { HostRules } from "./rules.ts";
 
 const logger = serviceLogger("sandbox");
