@@ -159,8 +159,12 @@ export interface StreamInitRequest {
   config: { [key: string]: string };
   /** The code package, a zip; empty when a node is named. */
   codePackage: Uint8Array;
-  /** What the session asks for; absent for the defaults. */
-  options: ExecutionOptions | undefined;
+  /** What the session asks for; absent for the defaults. Time limits hold for each input by itself. */
+  options:
+    | ExecutionOptions
+    | undefined;
+  /** Of user code: what takes the inputs, `path/to/mod.ts:name` say; empty for the default export of the main module. */
+  entryPoint: string;
 }
 
 export interface StreamInitRequest_ConfigEntry {
@@ -195,7 +199,13 @@ export interface StreamDataResponse {
   /** The output in the format of the session. */
   outputData: Uint8Array;
   /** What this output cost. */
-  metrics: ExecutionMetrics | undefined;
+  metrics:
+    | ExecutionMetrics
+    | undefined;
+  /** What user code wrote to standard output since the last message, bounded. */
+  stdout: string;
+  /** What user code wrote to standard error since the last message, bounded. */
+  stderr: string;
 }
 
 /** Tells that an input could not be processed. */
@@ -206,6 +216,12 @@ export interface StreamErrorResponse {
   errorMessage: string;
   /** Traceback of what went wrong, empty where there is none. */
   errorTraceback: string;
+  /** What ended the session. */
+  failureReason: FailureReason;
+  /** What user code wrote to standard output since the last message, bounded. */
+  stdout: string;
+  /** What user code wrote to standard error since the last message, bounded. */
+  stderr: string;
 }
 
 /** Ends a session. */
@@ -219,7 +235,13 @@ export interface StreamCloseResponse {
   /** The session. */
   sessionId: string;
   /** What the whole session cost. */
-  totalMetrics: ExecutionMetrics | undefined;
+  totalMetrics:
+    | ExecutionMetrics
+    | undefined;
+  /** What user code wrote to standard output since the last message, bounded. */
+  stdout: string;
+  /** What user code wrote to standard error since the last message, bounded. */
+  stderr: string;
 }
 
 /** Asks how the service is doing. */
@@ -296,6 +318,8 @@ export interface SessionInfo {
   lastActivity: number;
   /** Inputs that it has processed. */
   processedItems: number;
+  /** Who opened it; empty where callers need not prove who they are. */
+  caller: string;
 }
 
 /** A message of StreamNode, either way. The caller sends `init` first and `data` after it; the service sends `data`. */
@@ -369,6 +393,10 @@ export interface StreamObjectInit {
   config: { [key: string]: string };
   /** Format of inputs and outputs: `json`, `pickle` or `raw`; empty for `pickle`. */
   serializationFormat: string;
+  /** With a code package: the class or object, `path/to/mod.ts:name` say; empty for the default export of the main module. */
+  entryPoint: string;
+  /** With a code package: what it asks for; absent for the defaults. Time limits hold for each input by itself. */
+  options: ExecutionOptions | undefined;
 }
 
 export interface StreamObjectInit_ConfigEntry {
@@ -393,8 +421,17 @@ export interface ExecuteObjectMethodRequest {
   serializationFormat: string;
   /** Name of the method. */
   methodName: string;
-  /** The arguments, encoded in `serialization_format`. */
+  /** The arguments, a list encoded in `serialization_format`; empty for none. */
   methodArgsData: Uint8Array;
+  /** Closes the session after the call; with an empty `method_name` nothing is called before. */
+  close: boolean;
+  /** With a code package: the class or object, `path/to/mod.ts:name` say; empty for the default export of the main module. */
+  entryPoint: string;
+  /**
+   * With a code package: what it asks for, for the whole session; absent for the defaults. Time limits hold for each call
+   * by itself.
+   */
+  options: ExecutionOptions | undefined;
 }
 
 export interface ExecuteObjectMethodRequest_ConfigEntry {
@@ -412,8 +449,18 @@ export interface ExecuteObjectMethodResponse {
   errorMessage: string;
   /** Traceback of what went wrong, empty where there is none. */
   errorTraceback: string;
-  /** The session that has the object, for later calls. */
+  /** The session that has the object, for later calls; empty when it is closed. */
   sessionId: string;
+  /** What the call cost. */
+  metrics:
+    | ExecutionMetrics
+    | undefined;
+  /** What the object wrote to standard output since the last answer, bounded. */
+  stdout: string;
+  /** What the object wrote to standard error since the last answer, bounded. */
+  stderr: string;
+  /** What kept the call from SUCCESS. */
+  failureReason: FailureReason;
 }
 
 function createBaseExecuteNodeRequest(): ExecuteNodeRequest {
@@ -1207,7 +1254,7 @@ export const StreamExecuteResponse: MessageFns<StreamExecuteResponse> = {
 };
 
 function createBaseStreamInitRequest(): StreamInitRequest {
-  return { nodeType: "", config: {}, codePackage: new Uint8Array(0), options: undefined };
+  return { nodeType: "", config: {}, codePackage: new Uint8Array(0), options: undefined, entryPoint: "" };
 }
 
 export const StreamInitRequest: MessageFns<StreamInitRequest> = {
@@ -1223,6 +1270,9 @@ export const StreamInitRequest: MessageFns<StreamInitRequest> = {
     }
     if (message.options !== undefined) {
       ExecutionOptions.encode(message.options, writer.uint32(34).fork()).join();
+    }
+    if (message.entryPoint !== "") {
+      writer.uint32(802).string(message.entryPoint);
     }
     return writer;
   },
@@ -1275,6 +1325,14 @@ export const StreamInitRequest: MessageFns<StreamInitRequest> = {
             message.options = ExecutionOptions.decode(reader, reader.uint32());
             continue;
           }
+          case 100: {
+            if (tag !== 802) {
+              break;
+            }
+
+            message.entryPoint = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1306,6 +1364,7 @@ export const StreamInitRequest: MessageFns<StreamInitRequest> = {
     message.options = (object.options !== undefined && object.options !== null)
       ? ExecutionOptions.fromPartial(object.options)
       : undefined;
+    message.entryPoint = object.entryPoint ?? "";
     return message;
   },
 };
@@ -1538,7 +1597,7 @@ export const StreamDataRequest: MessageFns<StreamDataRequest> = {
 };
 
 function createBaseStreamDataResponse(): StreamDataResponse {
-  return { sessionId: "", outputData: new Uint8Array(0), metrics: undefined };
+  return { sessionId: "", outputData: new Uint8Array(0), metrics: undefined, stdout: "", stderr: "" };
 }
 
 export const StreamDataResponse: MessageFns<StreamDataResponse> = {
@@ -1551,6 +1610,12 @@ export const StreamDataResponse: MessageFns<StreamDataResponse> = {
     }
     if (message.metrics !== undefined) {
       ExecutionMetrics.encode(message.metrics, writer.uint32(26).fork()).join();
+    }
+    if (message.stdout !== "") {
+      writer.uint32(802).string(message.stdout);
+    }
+    if (message.stderr !== "") {
+      writer.uint32(810).string(message.stderr);
     }
     return writer;
   },
@@ -1592,6 +1657,22 @@ export const StreamDataResponse: MessageFns<StreamDataResponse> = {
             message.metrics = ExecutionMetrics.decode(reader, reader.uint32());
             continue;
           }
+          case 100: {
+            if (tag !== 802) {
+              break;
+            }
+
+            message.stdout = reader.string();
+            continue;
+          }
+          case 101: {
+            if (tag !== 810) {
+              break;
+            }
+
+            message.stderr = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1614,12 +1695,14 @@ export const StreamDataResponse: MessageFns<StreamDataResponse> = {
     message.metrics = (object.metrics !== undefined && object.metrics !== null)
       ? ExecutionMetrics.fromPartial(object.metrics)
       : undefined;
+    message.stdout = object.stdout ?? "";
+    message.stderr = object.stderr ?? "";
     return message;
   },
 };
 
 function createBaseStreamErrorResponse(): StreamErrorResponse {
-  return { sessionId: "", errorMessage: "", errorTraceback: "" };
+  return { sessionId: "", errorMessage: "", errorTraceback: "", failureReason: 0, stdout: "", stderr: "" };
 }
 
 export const StreamErrorResponse: MessageFns<StreamErrorResponse> = {
@@ -1632,6 +1715,15 @@ export const StreamErrorResponse: MessageFns<StreamErrorResponse> = {
     }
     if (message.errorTraceback !== "") {
       writer.uint32(26).string(message.errorTraceback);
+    }
+    if (message.failureReason !== 0) {
+      writer.uint32(800).int32(message.failureReason);
+    }
+    if (message.stdout !== "") {
+      writer.uint32(810).string(message.stdout);
+    }
+    if (message.stderr !== "") {
+      writer.uint32(818).string(message.stderr);
     }
     return writer;
   },
@@ -1673,6 +1765,30 @@ export const StreamErrorResponse: MessageFns<StreamErrorResponse> = {
             message.errorTraceback = reader.string();
             continue;
           }
+          case 100: {
+            if (tag !== 800) {
+              break;
+            }
+
+            message.failureReason = reader.int32() as any;
+            continue;
+          }
+          case 101: {
+            if (tag !== 810) {
+              break;
+            }
+
+            message.stdout = reader.string();
+            continue;
+          }
+          case 102: {
+            if (tag !== 818) {
+              break;
+            }
+
+            message.stderr = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1693,6 +1809,9 @@ export const StreamErrorResponse: MessageFns<StreamErrorResponse> = {
     message.sessionId = object.sessionId ?? "";
     message.errorMessage = object.errorMessage ?? "";
     message.errorTraceback = object.errorTraceback ?? "";
+    message.failureReason = object.failureReason ?? 0;
+    message.stdout = object.stdout ?? "";
+    message.stderr = object.stderr ?? "";
     return message;
   },
 };
@@ -1753,7 +1872,7 @@ export const StreamCloseRequest: MessageFns<StreamCloseRequest> = {
 };
 
 function createBaseStreamCloseResponse(): StreamCloseResponse {
-  return { sessionId: "", totalMetrics: undefined };
+  return { sessionId: "", totalMetrics: undefined, stdout: "", stderr: "" };
 }
 
 export const StreamCloseResponse: MessageFns<StreamCloseResponse> = {
@@ -1763,6 +1882,12 @@ export const StreamCloseResponse: MessageFns<StreamCloseResponse> = {
     }
     if (message.totalMetrics !== undefined) {
       ExecutionMetrics.encode(message.totalMetrics, writer.uint32(18).fork()).join();
+    }
+    if (message.stdout !== "") {
+      writer.uint32(802).string(message.stdout);
+    }
+    if (message.stderr !== "") {
+      writer.uint32(810).string(message.stderr);
     }
     return writer;
   },
@@ -1796,6 +1921,22 @@ export const StreamCloseResponse: MessageFns<StreamCloseResponse> = {
             message.totalMetrics = ExecutionMetrics.decode(reader, reader.uint32());
             continue;
           }
+          case 100: {
+            if (tag !== 802) {
+              break;
+            }
+
+            message.stdout = reader.string();
+            continue;
+          }
+          case 101: {
+            if (tag !== 810) {
+              break;
+            }
+
+            message.stderr = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1817,6 +1958,8 @@ export const StreamCloseResponse: MessageFns<StreamCloseResponse> = {
     message.totalMetrics = (object.totalMetrics !== undefined && object.totalMetrics !== null)
       ? ExecutionMetrics.fromPartial(object.totalMetrics)
       : undefined;
+    message.stdout = object.stdout ?? "";
+    message.stderr = object.stderr ?? "";
     return message;
   },
 };
@@ -2298,7 +2441,7 @@ export const ParameterInfo: MessageFns<ParameterInfo> = {
 };
 
 function createBaseSessionInfo(): SessionInfo {
-  return { sessionId: "", nodeType: "", createdTimestamp: 0, lastActivity: 0, processedItems: 0 };
+  return { sessionId: "", nodeType: "", createdTimestamp: 0, lastActivity: 0, processedItems: 0, caller: "" };
 }
 
 export const SessionInfo: MessageFns<SessionInfo> = {
@@ -2317,6 +2460,9 @@ export const SessionInfo: MessageFns<SessionInfo> = {
     }
     if (message.processedItems !== 0) {
       writer.uint32(40).int32(message.processedItems);
+    }
+    if (message.caller !== "") {
+      writer.uint32(802).string(message.caller);
     }
     return writer;
   },
@@ -2374,6 +2520,14 @@ export const SessionInfo: MessageFns<SessionInfo> = {
             message.processedItems = reader.int32();
             continue;
           }
+          case 100: {
+            if (tag !== 802) {
+              break;
+            }
+
+            message.caller = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2396,6 +2550,7 @@ export const SessionInfo: MessageFns<SessionInfo> = {
     message.createdTimestamp = object.createdTimestamp ?? 0;
     message.lastActivity = object.lastActivity ?? 0;
     message.processedItems = object.processedItems ?? 0;
+    message.caller = object.caller ?? "";
     return message;
   },
 };
@@ -2813,7 +2968,7 @@ export const StreamObjectResponse: MessageFns<StreamObjectResponse> = {
 };
 
 function createBaseStreamObjectInit(): StreamObjectInit {
-  return { objectSpecifier: undefined, config: {}, serializationFormat: "" };
+  return { objectSpecifier: undefined, config: {}, serializationFormat: "", entryPoint: "", options: undefined };
 }
 
 export const StreamObjectInit: MessageFns<StreamObjectInit> = {
@@ -2831,6 +2986,12 @@ export const StreamObjectInit: MessageFns<StreamObjectInit> = {
     });
     if (message.serializationFormat !== "") {
       writer.uint32(34).string(message.serializationFormat);
+    }
+    if (message.entryPoint !== "") {
+      writer.uint32(802).string(message.entryPoint);
+    }
+    if (message.options !== undefined) {
+      ExecutionOptions.encode(message.options, writer.uint32(810).fork()).join();
     }
     return writer;
   },
@@ -2883,6 +3044,22 @@ export const StreamObjectInit: MessageFns<StreamObjectInit> = {
             message.serializationFormat = reader.string();
             continue;
           }
+          case 100: {
+            if (tag !== 802) {
+              break;
+            }
+
+            message.entryPoint = reader.string();
+            continue;
+          }
+          case 101: {
+            if (tag !== 810) {
+              break;
+            }
+
+            message.options = ExecutionOptions.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2924,6 +3101,10 @@ export const StreamObjectInit: MessageFns<StreamObjectInit> = {
       {},
     );
     message.serializationFormat = object.serializationFormat ?? "";
+    message.entryPoint = object.entryPoint ?? "";
+    message.options = (object.options !== undefined && object.options !== null)
+      ? ExecutionOptions.fromPartial(object.options)
+      : undefined;
     return message;
   },
 };
@@ -3002,6 +3183,9 @@ function createBaseExecuteObjectMethodRequest(): ExecuteObjectMethodRequest {
     serializationFormat: "",
     methodName: "",
     methodArgsData: new Uint8Array(0),
+    close: false,
+    entryPoint: "",
+    options: undefined,
   };
 }
 
@@ -3026,6 +3210,15 @@ export const ExecuteObjectMethodRequest: MessageFns<ExecuteObjectMethodRequest> 
     }
     if (message.methodArgsData.length !== 0) {
       writer.uint32(50).bytes(message.methodArgsData);
+    }
+    if (message.close !== false) {
+      writer.uint32(800).bool(message.close);
+    }
+    if (message.entryPoint !== "") {
+      writer.uint32(810).string(message.entryPoint);
+    }
+    if (message.options !== undefined) {
+      ExecutionOptions.encode(message.options, writer.uint32(818).fork()).join();
     }
     return writer;
   },
@@ -3094,6 +3287,30 @@ export const ExecuteObjectMethodRequest: MessageFns<ExecuteObjectMethodRequest> 
             message.methodArgsData = reader.bytes();
             continue;
           }
+          case 100: {
+            if (tag !== 800) {
+              break;
+            }
+
+            message.close = reader.bool();
+            continue;
+          }
+          case 101: {
+            if (tag !== 810) {
+              break;
+            }
+
+            message.entryPoint = reader.string();
+            continue;
+          }
+          case 102: {
+            if (tag !== 818) {
+              break;
+            }
+
+            message.options = ExecutionOptions.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3137,6 +3354,11 @@ export const ExecuteObjectMethodRequest: MessageFns<ExecuteObjectMethodRequest> 
     message.serializationFormat = object.serializationFormat ?? "";
     message.methodName = object.methodName ?? "";
     message.methodArgsData = object.methodArgsData ?? new Uint8Array(0);
+    message.close = object.close ?? false;
+    message.entryPoint = object.entryPoint ?? "";
+    message.options = (object.options !== undefined && object.options !== null)
+      ? ExecutionOptions.fromPartial(object.options)
+      : undefined;
     return message;
   },
 };
@@ -3213,7 +3435,17 @@ export const ExecuteObjectMethodRequest_ConfigEntry: MessageFns<ExecuteObjectMet
 };
 
 function createBaseExecuteObjectMethodResponse(): ExecuteObjectMethodResponse {
-  return { status: 0, resultData: new Uint8Array(0), errorMessage: "", errorTraceback: "", sessionId: "" };
+  return {
+    status: 0,
+    resultData: new Uint8Array(0),
+    errorMessage: "",
+    errorTraceback: "",
+    sessionId: "",
+    metrics: undefined,
+    stdout: "",
+    stderr: "",
+    failureReason: 0,
+  };
 }
 
 export const ExecuteObjectMethodResponse: MessageFns<ExecuteObjectMethodResponse> = {
@@ -3232,6 +3464,18 @@ export const ExecuteObjectMethodResponse: MessageFns<ExecuteObjectMethodResponse
     }
     if (message.sessionId !== "") {
       writer.uint32(42).string(message.sessionId);
+    }
+    if (message.metrics !== undefined) {
+      ExecutionMetrics.encode(message.metrics, writer.uint32(802).fork()).join();
+    }
+    if (message.stdout !== "") {
+      writer.uint32(810).string(message.stdout);
+    }
+    if (message.stderr !== "") {
+      writer.uint32(818).string(message.stderr);
+    }
+    if (message.failureReason !== 0) {
+      writer.uint32(824).int32(message.failureReason);
     }
     return writer;
   },
@@ -3289,6 +3533,38 @@ export const ExecuteObjectMethodResponse: MessageFns<ExecuteObjectMethodResponse
             message.sessionId = reader.string();
             continue;
           }
+          case 100: {
+            if (tag !== 802) {
+              break;
+            }
+
+            message.metrics = ExecutionMetrics.decode(reader, reader.uint32());
+            continue;
+          }
+          case 101: {
+            if (tag !== 810) {
+              break;
+            }
+
+            message.stdout = reader.string();
+            continue;
+          }
+          case 102: {
+            if (tag !== 818) {
+              break;
+            }
+
+            message.stderr = reader.string();
+            continue;
+          }
+          case 103: {
+            if (tag !== 824) {
+              break;
+            }
+
+            message.failureReason = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3311,6 +3587,12 @@ export const ExecuteObjectMethodResponse: MessageFns<ExecuteObjectMethodResponse
     message.errorMessage = object.errorMessage ?? "";
     message.errorTraceback = object.errorTraceback ?? "";
     message.sessionId = object.sessionId ?? "";
+    message.metrics = (object.metrics !== undefined && object.metrics !== null)
+      ? ExecutionMetrics.fromPartial(object.metrics)
+      : undefined;
+    message.stdout = object.stdout ?? "";
+    message.stderr = object.stderr ?? "";
+    message.failureReason = object.failureReason ?? 0;
     return message;
   },
 };
