@@ -34,6 +34,14 @@ export const FrameKind = {
   Renew: 6,
   /** server → worker of user code: nobody waits for it now, so it may do what makes its task faster; no payload. */
   WarmUp: 7,
+  /** server → worker: make a node that stays until it is closed; payload {@linkcode NodeTask}, its input empty. */
+  Open: 8,
+  /** server → worker: the same with user code; payload {@linkcode PackageTask}, its input empty. */
+  OpenPackage: 9,
+  /** server → worker: go on with a stream; payload {@linkcode StreamStep}. */
+  Step: 10,
+  /** server → worker of user code: there is room for so many more bytes of outputs; payload a `f64`. */
+  Credit: 11,
   /** host → server, once: payload is the version as `u8`, then the token. */
   Hello: 64,
   /** worker → server, once: ready for tasks; payload JSON, the nodes it has. */
@@ -48,6 +56,8 @@ export const FrameKind = {
   Fatal: 69,
   /** worker → server: user code wrote to its console; payload {@linkcode ConsoleText}. */
   Console: 70,
+  /** worker → server: one output of a stream; payload {@linkcode StreamOutput}. */
+  Output: 71,
 } as const;
 
 /** One of {@linkcode FrameKind}. */
@@ -127,6 +137,47 @@ export interface PackageOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** What a task with network proves itself to its egress proxy with; set by the host's owner. */
   readonly egress?: { readonly user: string; readonly token: string };
+  /** Of a stream or a session. */
+  readonly stream?: PackageStreamOptions;
+}
+
+/** How user code that stays is used. */
+export interface PackageStreamOptions {
+  /** `stream`: anything that takes items; `object`: a class or an object, whose methods may be called. */
+  readonly mode: "stream" | "object";
+  /** Parameters of the request, each a literal as text. */
+  readonly config: Readonly<Record<string, string>>;
+  /** Bytes of outputs that may be sent before the first {@linkcode FrameKind.Credit}. */
+  readonly creditBytes: number;
+}
+
+/** What a stream may be asked to do; the index is the number on the wire. */
+export const STEP_ACTIONS = ["process", "flush", "call", "close"] as const;
+
+/** One of {@linkcode STEP_ACTIONS}. */
+export type StepAction = typeof STEP_ACTIONS[number];
+
+/**
+ * A task that goes on with a stream: `process` one input, `flush` what it holds at the end of its inputs, `call` a method
+ * of the user's object, whose result is the task's, or `close` it. A stream is named by the id of the task that opened it.
+ */
+export interface StreamStep {
+  readonly streamId: number;
+  readonly action: StepAction;
+  readonly format: string;
+  /** Of `call`; empty otherwise. */
+  readonly method: string;
+  readonly input: Uint8Array;
+}
+
+/** What an output costs of its stream's credit besides its bytes: empty ones are not free. */
+export const OUTPUT_COST_BYTES = 64;
+
+/** An output of a stream. */
+export interface StreamOutput {
+  /** Time since its step began, in microseconds. */
+  readonly runMicros: number;
+  readonly output: Uint8Array;
 }
 
 /** An execution of user code. */
@@ -418,9 +469,13 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Encodes a {@linkcode FrameKind.Task}. */
-export function encodeTask(taskId: number, task: NodeTask): FramePieces {
-  const writer = startFrame(FrameKind.Task, taskId, 128 + inlineLength(task.input));
+/** Encodes a {@linkcode FrameKind.Task}, or a {@linkcode FrameKind.Open}. */
+export function encodeTask(
+  taskId: number,
+  task: NodeTask,
+  kind: typeof FrameKind.Task | typeof FrameKind.Open = FrameKind.Task,
+): FramePieces {
+  const writer = startFrame(kind, taskId, 128 + inlineLength(task.input));
   writer.f64(task.memoryLimitBytes);
   writer.f64(task.maxOutputBytes);
   writer.string(task.nodeType);
@@ -433,7 +488,7 @@ export function encodeTask(taskId: number, task: NodeTask): FramePieces {
   return endFrame(writer, task.input);
 }
 
-/** Decodes the payload of a {@linkcode FrameKind.Task}. The input is a view. @throws {ProtocolError} */
+/** Decodes the payload of a {@linkcode FrameKind.Task} or {@linkcode FrameKind.Open}. The input is a view. @throws {ProtocolError} */
 export function decodeTask(payload: Uint8Array): NodeTask {
   const reader = new ByteReader(payload);
   const memoryLimitBytes = reader.amount();
@@ -483,9 +538,13 @@ export function decodeLog(payload: Uint8Array): TaskLog {
   return { level: reader.u8() === 1 ? "warning" : "info", message: reader.string(MAX_LOG_LINE_LENGTH) };
 }
 
-/** Encodes a {@linkcode FrameKind.Package}. */
-export function encodePackageTask(taskId: number, task: PackageTask): FramePieces {
-  const writer = startFrame(FrameKind.Package, taskId, 512 + task.input.length + inlineLength(task.codePackage));
+/** Encodes a {@linkcode FrameKind.Package}, or a {@linkcode FrameKind.OpenPackage}. */
+export function encodePackageTask(
+  taskId: number,
+  task: PackageTask,
+  kind: typeof FrameKind.Package | typeof FrameKind.OpenPackage = FrameKind.Package,
+): FramePieces {
+  const writer = startFrame(kind, taskId, 512 + task.input.length + inlineLength(task.codePackage));
   writer.f64(task.memoryLimitBytes);
   writer.f64(task.maxOutputBytes);
   writer.f64(task.maxConsoleBytes);
@@ -496,7 +555,7 @@ export function encodePackageTask(taskId: number, task: PackageTask): FramePiece
   return endFrame(writer, task.codePackage);
 }
 
-/** Decodes the payload of a {@linkcode FrameKind.Package}. Input and package are views. @throws {ProtocolError} */
+/** Decodes the payload of a {@linkcode FrameKind.Package} or {@linkcode FrameKind.OpenPackage}. Input and package are views. @throws {ProtocolError} */
 export function decodePackageTask(payload: Uint8Array): PackageTask {
   const reader = new ByteReader(payload);
   return {
@@ -509,6 +568,50 @@ export function decodePackageTask(payload: Uint8Array): PackageTask {
     input: reader.bytes(reader.u32()),
     codePackage: reader.rest(),
   };
+}
+
+/** Encodes a {@linkcode FrameKind.Step}. */
+export function encodeStep(taskId: number, step: StreamStep): FramePieces {
+  const writer = startFrame(FrameKind.Step, taskId, 64 + inlineLength(step.input));
+  writer.u32(step.streamId);
+  writer.u8(STEP_ACTIONS.indexOf(step.action));
+  writer.string(step.format);
+  writer.string(step.method);
+  return endFrame(writer, step.input);
+}
+
+/** Decodes the payload of a {@linkcode FrameKind.Step}. The input is a view. @throws {ProtocolError} */
+export function decodeStep(payload: Uint8Array): StreamStep {
+  const reader = new ByteReader(payload);
+  const streamId = reader.u32();
+  const action = STEP_ACTIONS[reader.u8()];
+  if (action === undefined) throw new ProtocolError("Cannot read message: unknown action of a stream");
+  return { streamId, action, format: reader.string(), method: reader.string(), input: reader.rest() };
+}
+
+/** Encodes a {@linkcode FrameKind.Credit}. @param streamId the task that opened the stream */
+export function encodeCredit(streamId: number, bytes: number): FramePieces {
+  const writer = startFrame(FrameKind.Credit, streamId, 8);
+  writer.f64(bytes);
+  return endFrame(writer, new Uint8Array());
+}
+
+/** Decodes the payload of a {@linkcode FrameKind.Credit}, in bytes. @throws {ProtocolError} */
+export function decodeCredit(payload: Uint8Array): number {
+  return new ByteReader(payload).amount();
+}
+
+/** Encodes a {@linkcode FrameKind.Output}. @param streamId the task that opened the stream */
+export function encodeOutput(streamId: number, { runMicros, output }: StreamOutput): FramePieces {
+  const writer = startFrame(FrameKind.Output, streamId, 8 + inlineLength(output));
+  writer.f64(runMicros);
+  return endFrame(writer, output);
+}
+
+/** Decodes the payload of a {@linkcode FrameKind.Output}. The output is a view. @throws {ProtocolError} */
+export function decodeOutput(payload: Uint8Array): StreamOutput {
+  const reader = new ByteReader(payload);
+  return { runMicros: reader.amount(), output: reader.rest() };
 }
 
 /** Encodes a {@linkcode FrameKind.SoftLimit}. */

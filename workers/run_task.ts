@@ -3,29 +3,42 @@
  * @module
  */
 
+import { boundedLog } from "./bounded_log.ts";
 import { codecFor } from "./codecs/mod.ts";
 import { nowMs } from "./harden.ts";
 import { executeNode } from "./nodes/instantiate.ts";
 import { findNode } from "./nodes/mod.ts";
-import { decodeTask, encodeLog, encodeResult, MAX_LOG_LINE_LENGTH, MAX_LOG_LINES } from "./protocol.ts";
+import { decodeTask, encodeLog, encodeResult, FrameKind } from "./protocol.ts";
 import type { Frame, FramePieces, TaskOutcome } from "./protocol.ts";
+import type { NodeStreams } from "./node_streams.ts";
 import { TaskError } from "./task_error.ts";
 import { describeFailure } from "./traceback.ts";
+
+/** What tasks of a worker have in common. */
+export interface TaskEnvironment {
+  readonly streams: NodeStreams;
+  /** Sends a frame of a task's log at once. */
+  readonly sendNow: (pieces: FramePieces) => void;
+}
+
+const NOTHING = new Uint8Array();
 
 /**
  * Runs the task of a frame and gives the frame of its result; never rejects.
  * @param signal aborts when the server cancels the task
- * @param send sends a frame of the task's log at once
  */
 export async function runTask(
   frame: Frame,
   signal: AbortSignal,
-  send: (pieces: FramePieces) => void,
+  { streams, sendNow }: TaskEnvironment,
 ): Promise<FramePieces> {
   const startedAt = nowMs();
   const runMicros = () => Math.max(0, (nowMs() - startedAt) * 1_000);
   try {
-    const output = await execute(frame, signal, send);
+    let output: Uint8Array = NOTHING;
+    if (frame.kind === FrameKind.Open) await streams.open(frame, signal);
+    else if (frame.kind === FrameKind.Step) await streams.step(frame, signal);
+    else output = await execute(frame, signal, sendNow);
     return encodeResult(frame.taskId, { outcome: "OK", runMicros: runMicros(), message: "", traceback: "", output });
   } catch (error) {
     const { message, traceback } = describeFailure(error);
@@ -35,7 +48,7 @@ export async function runTask(
       runMicros: runMicros(),
       message,
       traceback,
-      output: new Uint8Array(),
+      output: NOTHING,
     });
   }
 }
@@ -53,15 +66,6 @@ async function execute(frame: Frame, signal: AbortSignal, send: (pieces: FramePi
     warn: boundedLog((message) => send(encodeLog(frame.taskId, { level: "warning", message }))),
   });
   return codec.encode(output, limits);
-}
-
-function boundedLog(write: (message: string) => void): (message: string) => void {
-  let lines = 0;
-  return (message) => {
-    lines++;
-    if (lines < MAX_LOG_LINES) write(message.slice(0, MAX_LOG_LINE_LENGTH));
-    else if (lines === MAX_LOG_LINES) write(`Further lines of this task are dropped: ${MAX_LOG_LINES} were written`);
-  };
 }
 
 function outcomeOf(error: unknown): TaskOutcome {

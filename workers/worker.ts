@@ -1,6 +1,6 @@
 /**
  * Entry of the Web Worker that runs built-in nodes: takes tasks as frames, runs them one after the other, answers with
- * results. It has no permission and, once `harden.ts` is loaded, no API to use one with.
+ * results. A stream is a node that stays between the tasks that open, continue and close it. It has no permission and, once `harden.ts` is loaded, no API to use one with.
  *
  * Tasks of one worker never overlap: the server knows by their order which one runs, and blames the right one when the
  * worker does not come back.
@@ -14,6 +14,7 @@ import { setAssetLoader } from "./assets.ts";
 import { probeTask } from "./probe.ts";
 import { decodeJsonPayload, encodeJsonFrame, FrameKind, joinPieces, splitFrames } from "./protocol.ts";
 import type { Frame, FramePieces } from "./protocol.ts";
+import { NodeStreams } from "./node_streams.ts";
 import { runTask } from "./run_task.ts";
 import { describeNodes } from "./nodes/mod.ts";
 
@@ -38,6 +39,7 @@ onMessage((bytes) => {
 const assetRequests = new AssetRequests(requestAsset);
 onAsset((reply) => assetRequests.settle(reply));
 setAssetLoader((name) => assetRequests.load(name));
+const environment = { streams: new NodeStreams(send, sendNow), sendNow };
 
 send(encodeJsonFrame(FrameKind.Ready, 0, { nodes: describeNodes() }));
 flush();
@@ -45,6 +47,8 @@ flush();
 function receive(frame: Frame): void {
   switch (frame.kind) {
     case FrameKind.Task:
+    case FrameKind.Open:
+    case FrameKind.Step:
     case FrameKind.Probe:
       waiting.push(frame);
       break;
@@ -74,7 +78,7 @@ async function runAll(): Promise<void> {
         const abort = new AbortController();
         runningTask = { id: frame.taskId, abort };
         if (cancelled.delete(frame.taskId)) abort.abort();
-        send(await runTask(frame, abort.signal, sendNow));
+        send(await runTask(frame, abort.signal, environment));
         runningTask = undefined;
       }
       const now = nowMs();

@@ -74,6 +74,7 @@ export class Assignments {
 
   add(task: HostTask): Assignment {
     const assignment = new Assignment(this.#nextId, task);
+    // Streams go by the ids of the tasks that opened them: a host sees fewer tasks than there are ids.
     this.#nextId = this.#nextId === 0xffff_ffff ? 1 : this.#nextId + 1;
     this.#byId.set(assignment.id, assignment);
     this.#maxOutputBytes = Math.max(this.#maxOutputBytes, task.message.maxOutputBytes);

@@ -9,7 +9,7 @@ import { serviceLogger } from "../logging/mod.ts";
 import { HostWatch } from "./host_watch.ts";
 import { HostProcess, type NodeDescription } from "./host_process.ts";
 import type { HostOptions } from "./launch.ts";
-import type { HostExit, HostTask } from "./task.ts";
+import type { HostExit, HostTask, PlacedStream, TaskEnd } from "./task.ts";
 
 const logger = serviceLogger("sandbox");
 
@@ -21,6 +21,10 @@ const BACKLOG_STEP_MS = 1;
 const MAX_BACKLOG_MS = 20;
 /** What a task is expected to take before one of its kind has been seen, in milliseconds. */
 const UNKNOWN_ESTIMATE_MS = 20;
+/** A task that is expected to take longer than this goes to a host without streams, where it holds up none. */
+const SHORT_TASK_MS = 2;
+/** What a stream costs its host at least, in milliseconds of each second or so: others go where there are fewer. */
+const LEAST_STREAM_COST_MS = 0.05;
 /** Weight of the newest run in the estimate of its kind. */
 const ESTIMATE_WEIGHT = 0.2;
 /** Kinds of tasks whose estimates are kept; names come from callers. */
@@ -56,6 +60,8 @@ export class HostPool implements AsyncDisposable {
   readonly #estimatesMs = new Map<string, number>();
   /** Backlog that each host is expected to work off, by its running and waiting tasks, in milliseconds. */
   readonly #backlogMs = new Map<HostProcess, number>();
+  /** What the steps of each host's streams are expected to take together, in milliseconds. */
+  readonly #streamCostMs = new Map<HostProcess, number>();
   #nextHost = 1;
   readonly #watch = new HostWatch(() => this.hosts);
   #restartDelayMs = FIRST_RESTART_DELAY_MS;
@@ -108,28 +114,23 @@ export class HostPool implements AsyncDisposable {
    *
    * Short tasks share a host, since that is faster than waking another; one that would wait for more than a
    * millisecond goes to the next host, and to none when all have enough to do. What waits behind a task that turns out
-   * to be long is returned, to be placed again.
+   * to be long is returned, to be placed again. Tasks that are expected to be long go to hosts without streams.
    *
    * @param kind what tasks of about the same length have in common, the node's type say
    * @returns a function that gives the task up, or `undefined` when no host can take it now
    */
   tryRun(task: HostTask, kind: string): (() => void) | undefined {
     const now = performance.now();
-    const host = this.#leastLoaded(now);
-    if (host === undefined) return undefined;
     const estimateMs = this.#estimatesMs.get(kind) ?? UNKNOWN_ESTIMATE_MS;
-    this.#backlogMs.set(host, (this.#backlogMs.get(host) ?? 0) + estimateMs);
+    const host = this.#leastLoaded(now, estimateMs > SHORT_TASK_MS);
+    if (host === undefined) return undefined;
+    const account = this.#accountFor(host, kind, estimateMs);
     const abandon = host.run({
       message: task.message,
       limits: task.limits,
       onLog: task.onLog,
       onEnd: (end, sandboxId) => {
-        this.#backlogMs.set(
-          host,
-          host.taskCount === 0 ? 0 : Math.max(0, (this.#backlogMs.get(host) ?? 0) - estimateMs),
-        );
-        // A failure ends early, and a kind that does not exist must not take the place of one that does.
-        if (end.kind === "result" && end.result.outcome === "OK") this.#learn(kind, end.usage.wallMs);
+        account(end);
         task.onEnd(end, sandboxId);
         this.#recycleIfGrown(host);
         // What was returned frees nothing: its host is as busy as before.
@@ -138,6 +139,84 @@ export class HostPool implements AsyncDisposable {
     }, now);
     this.#watch.wake();
     return abandon;
+  }
+
+  /**
+   * Opens a stream on the host whose streams are expected to take least. With several hosts one is kept free of streams,
+   * for tasks that would hold them up.
+   *
+   * @param task opens the stream
+   * @param kind what streams of about the same cost have in common, the node's type say
+   * @returns a function that gives the task up, or `undefined` when no host can take it now
+   */
+  tryOpen(task: HostTask, kind: string): (() => void) | undefined {
+    const { stream: sink } = task;
+    if (sink === undefined) throw new TypeError("Cannot open stream: nobody hears of it");
+    const host = this.#leastStreaming();
+    if (host === undefined) return undefined;
+    const costKind = `stream:${kind}`;
+    const costMs = Math.max(LEAST_STREAM_COST_MS, this.#estimatesMs.get(costKind) ?? 0);
+    const addCost = (ms: number) => {
+      const sum = this.#streamCostMs.get(host);
+      // It is not there any more when the host is not.
+      if (sum !== undefined) this.#streamCostMs.set(host, sum + ms);
+    };
+    addCost(costMs);
+    const abandon = host.run({
+      ...task,
+      stream: {
+        ...sink,
+        onOpened: (stream) => sink.onOpened(this.#accounted(stream, host, costKind, () => addCost(-costMs))),
+      },
+      onEnd: (end, sandboxId) => {
+        if (end.kind !== "result" || end.result.outcome !== "OK") addCost(-costMs);
+        task.onEnd(end, sandboxId);
+        if (host.isServing) this.#options.onCapacity();
+      },
+    }, performance.now());
+    this.#watch.wake();
+    return abandon;
+  }
+
+  /** A stream whose steps are part of its host's backlog. */
+  #accounted(stream: PlacedStream, host: HostProcess, kind: string, onClosed: () => void): PlacedStream {
+    return {
+      sandboxId: stream.sandboxId,
+      backgroundCpuMs: 0,
+      run: (step) => {
+        const account = this.#accountFor(host, kind, this.#estimatesMs.get(kind) ?? 0);
+        const abandon = stream.run({
+          ...step,
+          onEnd: (end) => {
+            account(end);
+            step.onEnd(end);
+            if (host.taskCount === 0 && host.isServing) this.#options.onCapacity();
+          },
+        });
+        this.#watch.wake();
+        return abandon;
+      },
+      grant: (bytes) => stream.grant(bytes),
+      close: async () => {
+        await stream.close();
+        onClosed();
+        this.#recycleIfGrown(host);
+        if (host.isServing) this.#options.onCapacity();
+      },
+    };
+  }
+
+  /** Adds a task to a host's backlog. @returns takes it off again, and learns from how it ended */
+  #accountFor(host: HostProcess, kind: string, estimateMs: number): (end: TaskEnd) => void {
+    this.#backlogMs.set(host, (this.#backlogMs.get(host) ?? 0) + estimateMs);
+    return (end) => {
+      this.#backlogMs.set(
+        host,
+        host.taskCount === 0 ? 0 : Math.max(0, (this.#backlogMs.get(host) ?? 0) - estimateMs),
+      );
+      // A failure ends early, and a kind that does not exist must not take the place of one that does.
+      if (end.kind === "result" && end.result.outcome === "OK") this.#learn(kind, end.usage.wallMs);
+    };
   }
 
   /** Ends every host at once; what runs on them is lost. */
@@ -149,11 +228,25 @@ export class HostPool implements AsyncDisposable {
     await Promise.allSettled([...this.#starts, ...hosts.map(({ exited }) => exited)]);
   }
 
-  #leastLoaded(now: number): HostProcess | undefined {
+  #leastStreaming(): HostProcess | undefined {
+    // The last one is kept free of streams, wherever there is another.
+    const eligible = this.#slots.slice(0, Math.max(1, this.#slots.length - 1));
+    const hosts = eligible.flatMap((slot) => slot.kind === "serving" && slot.host.isServing ? [slot.host] : []);
+    const costOf = (host: HostProcess) => this.#streamCostMs.get(host) ?? 0;
+    return hosts.reduce<HostProcess | undefined>(
+      (best, host) => best === undefined || costOf(host) < costOf(best) ? host : best,
+      undefined,
+    );
+  }
+
+  /** @param isLong whether the task would hold up a host's streams */
+  #leastLoaded(now: number, isLong: boolean): HostProcess | undefined {
+    const mayHoldUp = this.#slots.length === 1;
     let best: HostProcess | undefined;
     let bestSteps = Infinity;
     for (const slot of this.#slots) {
       if (slot.kind !== "serving" || slot.host.taskCount >= HOST_WINDOW || !slot.host.isServing) continue;
+      if (isLong && !mayHoldUp && slot.host.streamCount > 0) continue;
       // What a task has already taken is a better guess than its kind's average once it takes longer.
       const backlogMs = Math.max(this.#backlogMs.get(slot.host) ?? 0, slot.host.headRunMs(now));
       if (slot.host.taskCount > 0 && backlogMs >= MAX_BACKLOG_MS) continue;
@@ -175,7 +268,7 @@ export class HostPool implements AsyncDisposable {
 
   /** Replaces an idle host that has kept much memory: the runtime gives it back late or never. */
   #recycleIfGrown(host: HostProcess): void {
-    if (host.taskCount > 0 || !host.isServing) return;
+    if (host.taskCount > 0 || host.streamCount > 0 || !host.isServing) return;
     const slot = this.#slots.find((slot) => slot.kind === "serving" && slot.host === host);
     if (slot?.kind !== "serving") return;
     if (host.restingBytes - slot.firstRestingBytes > RECYCLE_GROWTH_BYTES) host.kill("retired");
@@ -191,6 +284,7 @@ export class HostPool implements AsyncDisposable {
     }
     this.#nodes = host.nodes;
     this.#backlogMs.set(host, 0);
+    this.#streamCostMs.set(host, 0);
     const since = performance.now();
     this.#slots[index] = { kind: "serving", host, firstRestingBytes: host.restingBytes };
     logger.debug("Sandbox host {host} is ready", { host: id, pid: host.pid });
@@ -199,6 +293,7 @@ export class HostPool implements AsyncDisposable {
 
   #onExit(index: number, host: HostProcess, since: number, exit: HostExit): void {
     this.#backlogMs.delete(host);
+    this.#streamCostMs.delete(host);
     this.#slots[index] = { kind: "starting" };
     this.#options.onHostExit(exit);
     if (this.#closing.signal.aborted) return;

@@ -12,14 +12,18 @@ import {
   decodeConsole,
   decodeJsonPayload,
   decodeLog,
+  decodeOutput,
   decodeResult,
+  encodeCredit,
   encodeFrame,
   encodeJsonFrame,
   encodePackageTask,
   encodeSoftLimit,
+  encodeStep,
   encodeTask,
   type Frame,
   FrameKind,
+  type FramePieces,
   FrameReader,
   FrameWriter,
   MAX_LOG_LINES,
@@ -34,10 +38,11 @@ import { closeQuietly } from "./close_quietly.ts";
 import { CpuGovernor } from "./cpu_governor.ts";
 import { type Denial, DenialAudit } from "./denials.ts";
 import type { EgressEvent } from "./egress/mod.ts";
+import { HostStream, HostStreams } from "./host_stream.ts";
 import { firstOf, type HostOptions, type HostRole, killQuietly, launch, type LaunchedHost } from "./launch.ts";
 import { leafProcess, tryOpenFiles, tryThreadNames, tryUsage } from "./proc.ts";
 import { ScratchUsage } from "./scratch_usage.ts";
-import { type Excess, type HostExit, type HostTask, isNodeTask, type StopReason } from "./task.ts";
+import { type Excess, type HostExit, type HostTask, isNodeTask, isStep, type StopReason } from "./task.ts";
 import { type TaskUsage, UsageMeter } from "./usage_meter.ts";
 
 const logger = serviceLogger("sandbox");
@@ -120,6 +125,7 @@ export class HostProcess implements AsyncDisposable {
   readonly #launched: LaunchedHost;
   readonly #reader: FrameReader;
   readonly #assignments = new Assignments();
+  readonly #streams = new HostStreams();
   readonly #exited = Promise.withResolvers<HostExit>();
   readonly #audit: DenialAudit | undefined;
   readonly #scratch: ScratchUsage | undefined;
@@ -144,7 +150,10 @@ export class HostProcess implements AsyncDisposable {
     this.#meter = new UsageMeter(this.#pid);
     this.#governor = new CpuGovernor(this.#pid);
     this.#reader = new FrameReader(() =>
-      Math.max(CONTROL_FRAME_BYTES, this.#assignments.maxOutputBytes + RESULT_OVERHEAD_BYTES)
+      Math.max(
+        CONTROL_FRAME_BYTES,
+        Math.max(this.#assignments.maxOutputBytes, this.#streams.maxOutputBytes) + RESULT_OVERHEAD_BYTES,
+      )
     );
     const { outside, inside } = launched.files;
     if (launched.egress !== undefined) launched.egress.onEvent = (event) => this.#onEgress(event);
@@ -203,6 +212,16 @@ export class HostProcess implements AsyncDisposable {
     return this.#assignments.size;
   }
 
+  /** Streams that are open on it. */
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  /** Whether something on it may run past its limits. */
+  get needsWatch(): boolean {
+    return this.taskCount > 0 || this.role === "task" && this.streamCount > 0;
+  }
+
   /** Resident memory after the last task, in bytes. */
   get restingBytes(): number {
     return this.#meter.restingBytes;
@@ -214,23 +233,33 @@ export class HostProcess implements AsyncDisposable {
    */
   run(task: HostTask, nowMs: number): () => void {
     if (this.#state.kind !== "serving") throw new TypeError(`Cannot run task: sandbox host is ${this.#state.kind}`);
+    const { message } = task;
     if (this.#assignments.size === 0) {
       // What a host for user code has done since it was ready, to be ready, is none of its task's doing.
-      if (this.role === "task") this.#meter = new UsageMeter(this.#pid);
+      if (this.role === "task" && !isStep(message)) this.#meter = new UsageMeter(this.#pid);
       this.#begin(nowMs);
     }
-    const { message } = task;
     const assignment = this.#assignments.add(task);
-    const { id } = assignment;
     if (!this.#limitGroup(task)) {
       // Fail closed: its exit settles the task.
       this.#fail();
       return () => {};
     }
-    this.#state.writer.send(
-      isNodeTask(message) ? encodeTask(id, message) : encodePackageTask(id, this.#withCredentials(message)),
-    );
+    this.#state.writer.send(this.#encode(assignment));
     return () => this.#abandon(assignment);
+  }
+
+  /** Tells user code that more outputs of its stream are welcome. */
+  sendCredit(streamId: number, bytes: number): void {
+    if (this.#state.kind === "serving") this.#state.writer.send(encodeCredit(streamId, bytes));
+  }
+
+  #encode({ id, task: { message, stream } }: Assignment): FramePieces {
+    if (isStep(message)) return encodeStep(id, message);
+    const opens = stream !== undefined;
+    if (isNodeTask(message)) return encodeTask(id, message, opens ? FrameKind.Open : FrameKind.Task);
+    const kind = opens ? FrameKind.OpenPackage : FrameKind.Package;
+    return encodePackageTask(id, this.#withCredentials(message), kind);
   }
 
   #withCredentials(message: PackageTask): PackageTask {
@@ -279,18 +308,22 @@ export class HostProcess implements AsyncDisposable {
    */
   enforceLimits(nowMs: number, cancelGraceMs: number): void {
     const { head } = this.#assignments;
-    if (head === undefined || this.#state.kind !== "serving") return;
+    const task = head?.task ?? (this.role === "task" ? this.#streams.only?.opening : undefined);
+    if (task === undefined || this.#state.kind !== "serving") return;
     this.#meter.observe(this.#assignments.waitingInputBytes);
     const used = this.#meter.usage(nowMs);
-    const { limits } = head.task;
+    const { limits } = task;
     const begunAt = nowMs - used.wallMs;
     const scratchBytes = this.#scratch?.bytes(nowMs) ?? 0;
     const scratchLimit = this.#options.grants.scratchBytes ?? 0;
-    const ignoredMs = head.abandonedAt === undefined ? 0 : nowMs - Math.max(head.abandonedAt, begunAt);
+    const ignoredMs = head?.abandonedAt === undefined ? 0 : nowMs - Math.max(head.abandonedAt, begunAt);
     const stop = (reason: StopReason, limit: number, used: number) =>
       this.#stopHead(head, reason, { limit, used }, nowMs);
-    if (ignoredMs > cancelGraceMs) return stop("cancelled", cancelGraceMs, ignoredMs);
-    if (used.wallMs >= limits.timeoutMs) return stop("timeout", limits.timeoutMs, used.wallMs);
+    // Others' streams would die with it: one that does not hear of its end has until its time is up.
+    const killsOthers = this.role === "node" && this.#streams.size > 0;
+    if (ignoredMs > cancelGraceMs && !killsOthers) return stop("cancelled", cancelGraceMs, ignoredMs);
+    // Between the steps of a stream no time is up.
+    if (head !== undefined && used.wallMs >= limits.timeoutMs) return stop("timeout", limits.timeoutMs, used.wallMs);
     if (used.cpuMs >= limits.cpuMs) return stop("cpu", limits.cpuMs, used.cpuMs);
     if (used.memoryPeakBytes > limits.memoryBytes) return stop("memory", limits.memoryBytes, used.memoryPeakBytes);
     if (used.threads > limits.threads) return stop("threads", limits.threads, used.threads);
@@ -300,6 +333,7 @@ export class HostProcess implements AsyncDisposable {
     if (!this.#launched.controlGroup?.controllers.has("cpu")) {
       this.#governor.govern({ ...used, percent: limits.cpuPercent });
     }
+    if (head === undefined) return;
     this.#warn(head, used);
     if (used.wallMs >= PATIENCE_MS) this.#returnWaiting();
   }
@@ -307,7 +341,8 @@ export class HostProcess implements AsyncDisposable {
   /** Gives back what waits behind a long task; should the host begin one at this very moment, its answer is ignored. */
   #returnWaiting(): void {
     for (const assignment of this.#assignments.waiting) {
-      if (assignment.settled) continue;
+      // What is of a stream has to be done here.
+      if (assignment.settled || isStep(assignment.task.message) || assignment.task.stream !== undefined) continue;
       this.#abandon(assignment);
       assignment.settle({ kind: "returned" }, this.id);
     }
@@ -316,7 +351,9 @@ export class HostProcess implements AsyncDisposable {
   /** Tells user code once that a limit is near, so that it can end by itself. */
   #warn(head: Assignment, { wallMs, cpuMs, memoryPeakBytes }: TaskUsage): void {
     const { message, limits } = head.task;
-    if (head.warned || isNodeTask(message) || this.#state.kind !== "serving") return;
+    if (head.warned || this.#state.kind !== "serving") return;
+    // A stream goes on after the step whose limit is near, and its signal aborts but once.
+    if (isNodeTask(message) || isStep(message) || head.task.stream !== undefined) return;
     const near = wallMs >= limits.timeoutMs * SOFT_LIMIT_SHARE
       ? "time"
       : cpuMs >= limits.cpuMs * SOFT_LIMIT_SHARE
@@ -464,6 +501,9 @@ export class HostProcess implements AsyncDisposable {
     switch (frame.kind) {
       case FrameKind.Result:
         return this.#finish(frame);
+      case FrameKind.Output:
+        // What a stream sends after its end is of no use.
+        return this.#streams.get(frame.taskId)?.take(decodeOutput(frame.payload));
       case FrameKind.Log:
         return this.#log(frame);
       case FrameKind.Console:
@@ -491,15 +531,16 @@ export class HostProcess implements AsyncDisposable {
   }
 
   #console(frame: Frame): void {
-    const assignment = this.#assignments.get(frame.taskId);
-    if (assignment === undefined) return;
-    const { message } = assignment.task;
-    const kept = isNodeTask(message) ? 0 : message.maxConsoleBytes;
-    assignment.consoleBytes += frame.bytes.length;
-    if (assignment.consoleBytes > kept * CONSOLE_SLACK + CONSOLE_SLACK_BYTES) {
+    const stream = this.#streams.get(frame.taskId);
+    const writer = stream ?? this.#assignments.get(frame.taskId);
+    const task = stream?.opening ?? this.#assignments.get(frame.taskId)?.task;
+    if (writer === undefined || task === undefined) return;
+    const kept = "maxConsoleBytes" in task.message ? task.message.maxConsoleBytes : 0;
+    writer.consoleBytes += frame.bytes.length;
+    if (writer.consoleBytes > kept * CONSOLE_SLACK + CONSOLE_SLACK_BYTES) {
       throw new ProtocolError(`its task writes more than ${kept} bytes to its console`);
     }
-    assignment.task.onConsole?.(decodeConsole(frame.payload));
+    task.onConsole?.(decodeConsole(frame.payload));
   }
 
   #takeProbeReport(frame: Frame): void {
@@ -525,19 +566,37 @@ export class HostProcess implements AsyncDisposable {
       // What a worker of user code says of its time may be the user's word: there the clock outside counts.
       runMs: isNode ? result.runMicros / 1_000 : this.#meter.runMs(now),
       always: !isNode,
+      stays: !isNode,
       foreignBytes: this.#assignments.waitingInputBytes,
     });
     const denials = this.#denials();
     this.#assignments.remove(head.id);
     this.#lastTask = head.task;
     this.#begin(now);
+    const { stream: sink } = head.task;
+    const stream = sink !== undefined && result.outcome === "OK" ? this.#open(head) : undefined;
     head.settle({ kind: "result", result, usage, denials }, this.id);
+    if (stream !== undefined) sink?.onOpened(stream);
+  }
+
+  #open({ id, task }: Assignment): HostStream {
+    const stream = new HostStream(id, { opening: task, host: this, streams: this.#streams });
+    this.#streams.add(stream);
+    return stream;
   }
 
   /** The next task's time begins. */
   #begin(nowMs: number): void {
     this.#governor[Symbol.dispose]();
-    this.#meter.begin(nowMs);
+    const stream = this.role === "task" ? this.#streams.only : undefined;
+    let backgroundCpuMs = 0;
+    if (stream !== undefined) {
+      // What it did since its last step counts, but not as part of the next.
+      this.#meter.observe(0);
+      backgroundCpuMs = this.#meter.usage(nowMs).cpuMs;
+      stream.backgroundCpuMs += backgroundCpuMs;
+    }
+    this.#meter.begin(nowMs, backgroundCpuMs);
     this.#audit?.begin();
   }
 
@@ -551,15 +610,23 @@ export class HostProcess implements AsyncDisposable {
     if (this.#state.kind === "serving") this.#state.writer.send(encodeFrame(FrameKind.Cancel, assignment.id));
   }
 
-  #stopHead(head: Assignment, reason: StopReason, excess: Excess, nowMs: number): void {
+  /** @param head what runs; nothing when user code went too far between the steps of its stream */
+  #stopHead(head: Assignment | undefined, reason: StopReason, excess: Excess, nowMs: number): void {
     const usage = this.#meter.usage(nowMs);
     const denials = this.#denials();
-    this.#assignments.remove(head.id);
-    this.#lastTask = head.task;
+    const end = { kind: "stopped", reason, excess, usage, denials } as const;
+    if (head !== undefined) {
+      this.#assignments.remove(head.id);
+      this.#lastTask = head.task;
+    }
     this.kill("killed");
     // The others need not wait for the kernel: they have not been started and can go elsewhere.
-    this.#loseAll({ reason: "killed", exitCode: 137, stderr: "" }, false);
-    head.settle({ kind: "stopped", reason, excess, usage, denials }, this.id);
+    const exit = { reason: "killed", exitCode: 137, stderr: "" } as const;
+    this.#loseTasks(exit, false);
+    head?.settle(end, this.id);
+    this.#streams.lose(
+      head === undefined ? end : { kind: "lost", started: false, exit, usage: undefined, denials: [] },
+    );
   }
 
   async #awaitExit(received: Promise<void>): Promise<void> {
@@ -579,7 +646,8 @@ export class HostProcess implements AsyncDisposable {
     // What it has to tell of its connections belongs to the task that it ran.
     await egress?.[Symbol.asyncDispose]();
     if (code === SIGNAL_EXIT + SIGXFSZ) this.#stopForFileSize();
-    this.#loseAll(exit, true);
+    this.#loseTasks(exit, true);
+    this.#streams.lose({ kind: "lost", started: false, exit, usage: undefined, denials: [] });
     await files.remove();
     controlGroup?.[Symbol.dispose]();
     this.#exited.resolve(exit);
@@ -597,7 +665,7 @@ export class HostProcess implements AsyncDisposable {
   }
 
   /** Tells every task that the host is gone. Only the first can have been running. */
-  #loseAll(exit: HostExit, headStarted: boolean): void {
+  #loseTasks(exit: HostExit, headStarted: boolean): void {
     const usage = this.#meter.usage(performance.now());
     this.#assignments.takeAll().forEach((assignment, index) => {
       const started = headStarted && index === 0;

@@ -10,7 +10,7 @@ const WATCH_INTERVAL_MS = 20;
 /** How long a task that was given up may take to notice before its host is killed, in milliseconds. */
 const CANCEL_GRACE_MS = 100;
 
-/** Watches hosts while any of them has a task. */
+/** Watches hosts while any of them has a task, or user code that stays between its tasks. */
 export class HostWatch implements Disposable {
   readonly #hosts: () => Iterable<HostProcess>;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -35,7 +35,7 @@ export class HostWatch implements Disposable {
     let busy = false;
     for (const host of this.#hosts()) {
       host.enforceLimits(nowMs, CANCEL_GRACE_MS);
-      busy ||= host.taskCount > 0;
+      busy ||= host.needsWatch;
     }
     if (!busy) this[Symbol.dispose]();
   }

@@ -3,7 +3,15 @@
  * @module
  */
 
-import type { ConsoleText, NodeTask, PackageTask, TaskLog, TaskResult } from "../../workers/protocol.ts";
+import type {
+  ConsoleText,
+  NodeTask,
+  PackageTask,
+  StreamOutput,
+  StreamStep,
+  TaskLog,
+  TaskResult,
+} from "../../workers/protocol.ts";
 import type { EgressEvent } from "./egress/mod.ts";
 import type { Denial } from "./denials.ts";
 import type { TaskUsage } from "./usage_meter.ts";
@@ -71,10 +79,17 @@ export type TaskEnd =
     readonly denials: readonly Denial[];
   };
 
+/** A task that goes on with a stream, as its host runs it. */
+export interface StepMessage extends StreamStep {
+  readonly maxOutputBytes: number;
+}
+
 /** A task that a host is to run. */
 export interface HostTask {
-  readonly message: NodeTask | PackageTask;
+  readonly message: NodeTask | PackageTask | StepMessage;
   readonly limits: TaskLimits;
+  /** Of a task that opens a stream: who hears of it. */
+  readonly stream?: StreamSink;
   /** Called once, when it has ended. @param sandboxId the host that it ended on */
   onEnd(end: TaskEnd, sandboxId: string): void;
   onLog(log: TaskLog): void;
@@ -84,7 +99,46 @@ export interface HostTask {
   onEgress?(event: EgressEvent): void;
 }
 
-/** Whether a task is one of a built-in node. */
-export function isNodeTask(message: NodeTask | PackageTask): message is NodeTask {
+/** Who hears of a stream on a host. */
+export interface StreamSink {
+  /** The task that opened it has ended well; called after its `onEnd`. */
+  onOpened(stream: PlacedStream): void;
+  /** It gave an output, which is a view on a larger buffer. */
+  onOutput(output: StreamOutput): void;
+  /** Its host is gone, or was stopped for what user code did between its steps. Steps under way have been told before. */
+  onLost(end: Extract<TaskEnd, { kind: "lost" | "stopped" }>): void;
+}
+
+/** What a stream is asked to do next. */
+export interface StreamTask extends Omit<StreamStep, "streamId"> {
+  readonly limits: TaskLimits;
+  /** Called once, when it has ended; all outputs of it have come before. */
+  onEnd(end: TaskEnd): void;
+}
+
+/** An open stream on a host. Whoever was given it closes it. */
+export interface PlacedStream {
+  /** The host that it lives on. */
+  readonly sandboxId: string;
+  /** CPU time of user code between its steps, in milliseconds. */
+  readonly backgroundCpuMs: number;
+  /**
+   * Runs a step after those before it.
+   * @returns a function that gives it up, and with it the stream, which can only be closed then
+   */
+  run(step: StreamTask): () => void;
+  /** Lets user code send so many more bytes of outputs. */
+  grant(bytes: number): void;
+  /** Has it clean up; resolves when its host has nothing of it any more. */
+  close(): Promise<void>;
+}
+
+/** Whether a task is one of a built-in node: alone, or to open a stream. */
+export function isNodeTask(message: HostTask["message"]): message is NodeTask {
   return "nodeType" in message;
+}
+
+/** Whether a task goes on with a stream. */
+export function isStep(message: HostTask["message"]): message is StepMessage {
+  return "streamId" in message;
 }

@@ -11,7 +11,7 @@ import { HostProcess } from "./host_process.ts";
 import { HostWatch } from "./host_watch.ts";
 import { KeptHosts } from "./kept_hosts.ts";
 import type { HostOptions } from "./launch.ts";
-import type { HostExit, HostTask, TaskEnd } from "./task.ts";
+import type { HostExit, HostTask, StreamSink, TaskEnd } from "./task.ts";
 
 const logger = serviceLogger("sandbox");
 
@@ -150,8 +150,12 @@ export class TaskHostPool implements AsyncDisposable {
     this.#running.add(host);
     const abandon = host.run({
       ...task,
+      ...(task.stream === undefined ? {} : { stream: this.#owned(task.stream, host) }),
       onEnd: (end, sandboxId) => {
-        if (reuseKey !== null && mayBeKept(end) && host.isServing && !this.#closing.signal.aborted) {
+        const opened = task.stream !== undefined && end.kind === "result" && end.result.outcome === "OK";
+        if (opened) {
+          // It is the stream's until that is closed.
+        } else if (reuseKey !== null && mayBeKept(end) && host.isServing && !this.#closing.signal.aborted) {
           this.#running.delete(host);
           this.#kept.keep(reuseKey, host);
         } else {
@@ -163,6 +167,33 @@ export class TaskHostPool implements AsyncDisposable {
     }, performance.now());
     this.#watch.wake();
     return abandon;
+  }
+
+  /** A stream of user code has its host to itself, and the host ends with it. */
+  #owned(sink: StreamSink, host: HostProcess): StreamSink {
+    return {
+      ...sink,
+      onOpened: (stream) =>
+        sink.onOpened({
+          sandboxId: stream.sandboxId,
+          get backgroundCpuMs() {
+            return stream.backgroundCpuMs;
+          },
+          run: (step) => {
+            this.#watch.wake();
+            return stream.run(step);
+          },
+          grant: (bytes) => stream.grant(bytes),
+          close: async () => {
+            await stream.close();
+            host.kill("retired");
+          },
+        }),
+      onLost: (end) => {
+        host.kill("retired");
+        sink.onLost(end);
+      },
+    };
   }
 
   /** Rights are given at the start, so that a task that has some gets a host that is started for it. */

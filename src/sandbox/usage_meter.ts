@@ -58,8 +58,12 @@ export class UsageMeter {
     return this.#restingBytes;
   }
 
-  /** A task begins. */
-  begin(nowMs: number): void {
+  /**
+   * A task begins.
+   * @param foreignCpuMs CPU time since the last one ended that is not the task's doing
+   */
+  begin(nowMs: number, foreignCpuMs = 0): void {
+    this.#accountedCpuMs += foreignCpuMs;
     this.#since = nowMs;
     this.#cpuMs = 0;
     this.#peakBytes = 0;
@@ -98,10 +102,13 @@ export class UsageMeter {
    *
    * @param runMs how long it ran, where somebody knows better than this clock
    * @param always whether it is measured even if it was short
+   * @param stays whether what it leaves behind in memory is counted with the next task's: both are of one stream of user
+   * code
    */
-  end(nowMs: number, { runMs, always, foreignBytes }: {
+  end(nowMs: number, { runMs, always, stays, foreignBytes }: {
     readonly runMs: number;
     readonly always: boolean;
+    readonly stays: boolean;
     readonly foreignBytes: number;
   }): TaskUsage {
     const isLong = this.runMs(nowMs) >= SAMPLE_TASKS_MS;
@@ -114,7 +121,7 @@ export class UsageMeter {
     if (usage !== undefined) {
       this.#take(usage, foreignBytes);
       this.#accountedCpuMs = usage.cpuMs;
-      this.#restingBytes = usage.residentBytes;
+      if (!stays) this.#restingBytes = usage.residentBytes;
     }
     return { ...this.usage(nowMs), wallMs: runMs, cpuMs: Math.min(this.#cpuMs, runMs * MAX_PARALLELISM) };
   }

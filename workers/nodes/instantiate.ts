@@ -81,7 +81,7 @@ async function executeStream(node: Node, input: Value, signal: AbortSignal): Pro
 }
 
 /** A failure to clean up does not take the answer away. */
-function cleanUp(node: Node, context: TaskContext): void {
+export function cleanUp(node: Node, context: TaskContext): void {
   try {
     node.cleanup?.();
   } catch (error) {
@@ -89,12 +89,14 @@ function cleanUp(node: Node, context: TaskContext): void {
   }
 }
 
-function throwIfAborted(signal: AbortSignal): void {
+/** @throws {TaskError} `CANCELLED` when the task was given up */
+export function throwIfAborted(signal: AbortSignal): void {
   if (!signal.aborted) return;
   throw new TaskError("CANCELLED", "Cannot go on with node: the task was cancelled", { cause: signal.reason });
 }
 
-function toTaskError(error: unknown): TaskError {
+/** What a node throws, as the failure of its task. */
+export function toTaskError(error: unknown): TaskError {
   if (error instanceof TaskError) return error;
   return new TaskError("TASK_FAILED", `Node execution failed: ${messageOf(error)}`, { cause: error });
 }

@@ -1,0 +1,93 @@
+/**
+ * The streams of a worker of built-in nodes: opened, continued and closed by tasks, which run strictly one after the
+ * other with all the rest.
+ * @module
+ */
+
+import { boundedLog } from "./bounded_log.ts";
+import { codecFor } from "./codecs/mod.ts";
+import type { CodecLimits } from "./codecs/mod.ts";
+import { nowMs } from "./harden.ts";
+import { findNode } from "./nodes/mod.ts";
+import { NodeStream } from "./nodes/node_stream.ts";
+import { decodeStep, decodeTask, encodeLog, encodeOutput, type Frame, type FramePieces } from "./protocol.ts";
+import { TaskError } from "./task_error.ts";
+import type { Value } from "./values.ts";
+
+/** A stream and what its node may take. */
+interface OpenStream {
+  readonly node: NodeStream;
+  readonly limits: Pick<CodecLimits, "memoryLimitBytes" | "maxOutputBytes">;
+  readonly abort: AbortController;
+}
+
+/** Streams by the id of the task that opened them. */
+export class NodeStreams {
+  readonly #streams = new Map<number, OpenStream>();
+  readonly #send: (pieces: FramePieces) => void;
+  readonly #sendNow: (pieces: FramePieces) => void;
+  /** The task that a line of the log belongs to. */
+  #taskId = 0;
+
+  /**
+   * @param send sends a frame with the next ones
+   * @param sendNow sends a frame at once
+   */
+  constructor(send: (pieces: FramePieces) => void, sendNow: (pieces: FramePieces) => void) {
+    this.#send = send;
+    this.#sendNow = sendNow;
+  }
+
+  /**
+   * Builds the node of a stream.
+   * @throws {TaskError} as building a node does
+   */
+  async open(frame: Frame, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) throw new TaskError("CANCELLED", "Cannot open stream: it was cancelled before it started");
+    const { nodeType, config, memoryLimitBytes, maxOutputBytes } = decodeTask(frame.payload);
+    const abort = new AbortController();
+    this.#taskId = frame.taskId;
+    const node = await NodeStream.open(findNode(nodeType), config, {
+      memoryLimitBytes,
+      signal: abort.signal,
+      warn: boundedLog((message) => this.#sendNow(encodeLog(this.#taskId, { level: "warning", message }))),
+    });
+    this.#streams.set(frame.taskId, { node, limits: { memoryLimitBytes, maxOutputBytes }, abort });
+  }
+
+  /**
+   * Goes on with a stream.
+   * @param signal aborts when the stream is given up
+   * @throws {TaskError} as the node and the codecs do; `RESOURCE_LIMIT` when the step's outputs are too long together
+   */
+  async step(frame: Frame, signal: AbortSignal): Promise<void> {
+    const startedAt = nowMs();
+    const { streamId, action, format, input } = decodeStep(frame.payload);
+    const stream = this.#streams.get(streamId);
+    if (stream === undefined) throw new TaskError("CANCELLED", "Cannot go on with stream: it is closed");
+    const { node, limits, abort } = stream;
+    this.#taskId = frame.taskId;
+    if (action === "close") {
+      this.#streams.delete(streamId);
+      node.close();
+      return;
+    }
+    const giveUp = () => abort.abort();
+    if (signal.aborted) giveUp();
+    else signal.addEventListener("abort", giveUp);
+    let leftBytes = limits.maxOutputBytes;
+    const codec = codecFor(format);
+    const give = (value: Value) => {
+      const output = codec.encode(value, { ...limits, maxOutputBytes: leftBytes });
+      leftBytes -= output.length;
+      this.#send(encodeOutput(streamId, { runMicros: Math.max(0, (nowMs() - startedAt) * 1_000), output }));
+    };
+    try {
+      if (action === "process") await node.process(codec.decode(input, limits), give);
+      else if (action === "flush") await node.flush(give);
+      else throw new TaskError("INVALID_TASK", "Cannot call a method: nodes have none");
+    } finally {
+      signal.removeEventListener("abort", giveUp);
+    }
+  }
+}
