@@ -4,19 +4,24 @@
  */
 
 import { type ExecutionMetrics, ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
-import type { ConsoleText, NodeTask, PackageTask, TaskLog, TaskOutcome, TaskResult } from "../../workers/protocol.ts";
+import type { ConsoleText, NodeTask, PackageTask, TaskLog } from "../../workers/protocol.ts";
 import { taskLogger } from "../logging/mod.ts";
-import type { EgressEvent } from "../sandbox/egress/mod.ts";
-import type { Denial } from "../sandbox/denials.ts";
-import { type Excess, type HostTask, isNodeTask, type StopReason, type TaskEnd } from "../sandbox/task.ts";
+import { type HostTask, isNodeTask, type StreamSink, type TaskEnd } from "../sandbox/task.ts";
 import type { TaskUsage } from "../sandbox/usage_meter.ts";
 import type { AdmissionQueue, Waiter } from "./admission.ts";
-import type { AuditEvent } from "./audit.ts";
 import type { ExecutionLimits } from "./limits.ts";
-import { MEGABYTE } from "../units.ts";
+import {
+  auditDenials,
+  auditEgress,
+  megabytes,
+  type TaskAudit,
+  type Verdict,
+  type VerdictContext,
+  verdictOnLoss,
+  verdictOnResult,
+  verdictOnStop,
+} from "./verdict.ts";
 
-/** A shorter name says nothing by being in a message. */
-const LEAST_TARGET_LENGTH = 4;
 /** Room for the line in which the worker says that output is cut off. */
 const TRUNCATION_NOTE_LENGTH = 100;
 /** Hosts that may die before they come to a task that waits on them. */
@@ -54,48 +59,10 @@ export interface RunOptions {
   /** Gives it to a sandbox, or gives `undefined` when none is free. */
   readonly tryPlace: (task: HostTask) => (() => void) | undefined;
   readonly queue: AdmissionQueue;
-  /** Writes down what the task was denied or ended for. */
-  readonly audit: (event: Pick<AuditEvent, "event" | "rule" | "target">) => void;
+  readonly audit: TaskAudit;
+  /** Of a task that opens a stream: who hears of it. */
+  readonly stream?: StreamSink;
 }
-
-/** Outcomes of the worker as statuses of the contract. */
-const OUTCOME_STATUS = {
-  OK: ExecutionStatus.SUCCESS,
-  INVALID_TASK: ExecutionStatus.ERROR,
-  TASK_FAILED: ExecutionStatus.ERROR,
-  SECURITY_VIOLATION: ExecutionStatus.SECURITY_VIOLATION,
-  RESOURCE_LIMIT: ExecutionStatus.RESOURCE_LIMIT,
-  CANCELLED: ExecutionStatus.CANCELLED,
-} as const satisfies Record<TaskOutcome, ExecutionStatus>;
-
-const STOP_STATUS = {
-  timeout: ExecutionStatus.TIMEOUT,
-  cancelled: ExecutionStatus.CANCELLED,
-  memory: ExecutionStatus.RESOURCE_LIMIT,
-  cpu: ExecutionStatus.RESOURCE_LIMIT,
-  threads: ExecutionStatus.RESOURCE_LIMIT,
-  scratch: ExecutionStatus.RESOURCE_LIMIT,
-  denials: ExecutionStatus.SECURITY_VIOLATION,
-} as const satisfies Record<StopReason, ExecutionStatus>;
-
-const OUTCOME_REASON = {
-  OK: FailureReason.UNSPECIFIED,
-  INVALID_TASK: FailureReason.INVALID_TASK,
-  TASK_FAILED: FailureReason.EXCEPTION,
-  SECURITY_VIOLATION: FailureReason.SECURITY_VIOLATION,
-  RESOURCE_LIMIT: FailureReason.RESULT_LIMIT,
-  CANCELLED: FailureReason.CANCELLED,
-} as const satisfies Record<TaskOutcome, FailureReason>;
-
-const STOP_REASON = {
-  timeout: FailureReason.TIME_LIMIT,
-  cancelled: FailureReason.CANCELLED,
-  memory: FailureReason.MEMORY_LIMIT,
-  cpu: FailureReason.CPU_LIMIT,
-  threads: FailureReason.THREAD_LIMIT,
-  scratch: FailureReason.SCRATCH_LIMIT,
-  denials: FailureReason.SECURITY_VIOLATION,
-} as const satisfies Record<StopReason, FailureReason>;
 
 /** Where an execution is. */
 type RunState =
@@ -104,20 +71,11 @@ type RunState =
   | { readonly kind: "placed"; readonly abandon: () => void; readonly since: number }
   | { readonly kind: "ended" };
 
-/** How an execution ended, before it is put into the contract's words. */
-interface RunEnd {
-  readonly status: ExecutionStatus;
-  readonly failureReason: FailureReason;
-  readonly output?: Uint8Array;
-  readonly errorMessage?: string;
-  readonly errorTraceback?: string;
-  readonly exitCode?: number;
-}
-
 /** One execution, over as many hosts as it takes. */
 export class TaskRun {
   readonly report = Promise.withResolvers<ExecutionReport>();
   readonly #options: RunOptions;
+  readonly #context: VerdictContext;
   readonly #startTimestamp = Date.now();
   readonly #admittedAt = performance.now();
   #state: RunState = { kind: "new" };
@@ -134,6 +92,7 @@ export class TaskRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
+    this.#context = { subject: options.subject, memoryBytes: options.limits.memoryBytes };
     this.#waiter = this.#makeWaiter();
   }
 
@@ -189,14 +148,15 @@ export class TaskRun {
   }
 
   #tryPlace(): boolean {
-    const { message, limits, tryPlace } = this.#options;
+    const { message, limits, stream, tryPlace } = this.#options;
     const abandon = tryPlace({
       message,
       limits,
+      ...(stream === undefined ? {} : { stream }),
       onEnd: (end, sandboxId) => this.#onEnd(end, sandboxId),
       onLog: (log) => this.#log(log),
       onConsole: (text) => this.#collect(text),
-      onEgress: (event) => this.#auditEgress(event),
+      onEgress: (event) => auditEgress(event, this.#options.audit),
     });
     if (abandon === undefined) return false;
     this.#state = { kind: "placed", abandon, since: performance.now() };
@@ -204,39 +164,16 @@ export class TaskRun {
   }
 
   #onEnd(end: TaskEnd, sandboxId: string): void {
-    if (end.kind !== "returned") this.#auditDenials(end.denials);
+    if (end.kind !== "returned") auditDenials(end.denials, this.#options.audit);
     if (this.#state.kind === "ended") return;
     this.#sandboxId = sandboxId;
     switch (end.kind) {
-      case "result": {
-        const { output, message, traceback } = end.result;
-        const outcome = isDenied(end.result, end.denials) ? "SECURITY_VIOLATION" : end.result.outcome;
+      case "result":
         this.#use(end.usage);
-        if (outcome === "SECURITY_VIOLATION") {
-          this.#options.audit({ event: "code_refused", rule: "security violation", target: message });
-        }
-        return this.#end({
-          status: OUTCOME_STATUS[outcome],
-          failureReason: OUTCOME_REASON[outcome],
-          output,
-          errorMessage: message,
-          errorTraceback: traceback,
-          exitCode: outcome === "OK" ? 0 : 1,
-        });
-      }
-      case "stopped": {
+        return this.#end(verdictOnResult(end, this.#options.audit));
+      case "stopped":
         this.#use(end.usage);
-        const errorMessage = stopMessage(this.#options.subject, end.reason, end.excess);
-        if (end.reason !== "cancelled") {
-          this.#options.audit({ event: "task_killed", rule: end.reason, target: errorMessage });
-        }
-        return this.#end({
-          status: STOP_STATUS[end.reason],
-          failureReason: STOP_REASON[end.reason],
-          errorMessage,
-          exitCode: 137,
-        });
-      }
+        return this.#end(verdictOnStop(end, this.#context, this.#options.audit));
       case "returned":
         return this.#placeAgain();
       case "lost":
@@ -249,59 +186,15 @@ export class TaskRun {
     this.durationMs = usage.wallMs;
   }
 
-  #auditEgress(event: EgressEvent): void {
-    const { audit } = this.#options;
-    switch (event.kind) {
-      case "connected":
-        return audit({
-          event: "connection",
-          rule: `network.hosts ${event.rule}`,
-          target: `${event.target} at ${event.address}`,
-        });
-      case "refused": {
-        const addresses = event.addresses === undefined ? "" : ` (${event.addresses.join(", ")})`;
-        return audit({ event: "connection_refused", rule: event.reason, target: `${event.target}${addresses}` });
-      }
-      case "suppressed":
-        return audit({ event: "connection_refused", rule: "many", target: `${event.count} more connections` });
-      case "failed":
-        // The policy had nothing against it.
-        return;
-    }
-  }
-
-  #auditDenials(denials: readonly Denial[]): void {
-    for (const { permission, target, count } of denials) {
-      const times = count === 1 ? "" : ` (${count} times)`;
-      this.#options.audit({ event: "access_denied", rule: `permission ${permission}`, target: `${target}${times}` });
-    }
-  }
-
   /** A task that its host had not begun goes elsewhere; one that ran does so only where it may be started again. */
   #onLost({ started, exit, usage }: Extract<TaskEnd, { kind: "lost" }>, sandboxId: string): void {
     this.#losses++;
     if (started) this.#startedLosses++;
     // What a task used before its host died under it is used, too.
     if (usage !== undefined) this.#use(usage);
-    if (started && exit.reason === "out_of_memory") {
-      return this.#end({
-        status: ExecutionStatus.RESOURCE_LIMIT,
-        failureReason: FailureReason.MEMORY_LIMIT,
-        errorMessage: `${this.#options.subject} stopped: its sandbox ran out of memory, the limit is ${
-          megabytes(this.#options.limits.memoryBytes)
-        } MB (options.memory_limit_mb)`,
-        exitCode: exit.exitCode,
-      });
-    }
-    if (this.#startedLosses > this.#options.maxRestarts || this.#losses > MAX_LOSSES || exit.reason === "retired") {
-      return this.#end({
-        status: ExecutionStatus.ERROR,
-        failureReason: FailureReason.CRASH,
-        errorMessage:
-          `${this.#options.subject} failed: its sandbox host "${sandboxId}" ended with exit code ${exit.exitCode}`,
-        exitCode: exit.exitCode,
-      });
-    }
+    const isFinal = started && exit.reason === "out_of_memory" || exit.reason === "retired" ||
+      this.#startedLosses > this.#options.maxRestarts || this.#losses > MAX_LOSSES;
+    if (isFinal) return this.#end(verdictOnLoss(exit, { started, sandboxId }, this.#context));
     this.#placeAgain();
   }
 
@@ -329,7 +222,7 @@ export class TaskRun {
     this.#signal?.removeEventListener("abort", this.#onAbort);
   }
 
-  #end(end: RunEnd): void {
+  #end(end: Verdict): void {
     if (this.#state.kind === "ended") return;
     this.#leave();
     const totalMs = performance.now() - this.#admittedAt;
@@ -378,48 +271,4 @@ export class TaskRun {
     if (level === "warning") logger.warn("{message}", { message });
     else logger.info("{message}", { message });
   }
-}
-
-/** Whether user code ended because of a denied permission: its message names what Deno's own audit has as denied. */
-function isDenied({ outcome, message }: TaskResult, denials: readonly Denial[]): boolean {
-  return outcome === "TASK_FAILED" &&
-    denials.some(({ target }) => target.length >= LEAST_TARGET_LENGTH && message.includes(target));
-}
-
-/** Which limit ended a task, its value, and what was used. */
-function stopMessage(subject: string, reason: StopReason, { limit, used }: Excess): string {
-  switch (reason) {
-    case "timeout":
-      return `${subject} timed out: it ran ${seconds(used)} s, the limit is ${
-        seconds(limit)
-      } s (options.timeout_seconds)`;
-    case "cpu":
-      return `${subject} stopped: it used ${seconds(used)} s of CPU time, the limit is ${
-        seconds(limit)
-      } s (options.cpu_time_seconds)`;
-    case "memory":
-      return `${subject} stopped: it used ${megabytes(used)} MB of memory, the limit is ${
-        megabytes(limit)
-      } MB (options.memory_limit_mb)`;
-    case "threads":
-      return `${subject} stopped: it had ${used} threads, the limit is ${limit} (the policy's ceilings.threads)`;
-    case "scratch": {
-      const amount = Number.isFinite(used) ? `${megabytes(used)} MB` : "too many files";
-      return `${subject} stopped: it wrote ${amount} to its scratch folder, the limit is ${
-        megabytes(limit)
-      } MB (the policy's filesystem.scratchMb)`;
-    }
-    case "denials":
-      return `${subject} stopped: it did not cease to ask for what it may not have`;
-    case "cancelled":
-      return `${subject} cancelled: the caller went away`;
-  }
-}
-
-function megabytes(bytes: number): number {
-  return Math.ceil(bytes / MEGABYTE);
-}
-
-function seconds(ms: number): string {
-  return (ms / 1_000).toFixed(ms % 1_000 === 0 ? 0 : 2);
 }
