@@ -9,7 +9,11 @@ import { openPackage } from "./package/mod.ts";
 import type { PackageOptions, PackageTask } from "./protocol.ts";
 import { TaskError } from "./task_error.ts";
 import { hideFolder } from "./traceback.ts";
+import { UserFailure } from "./user_failure.ts";
+import { collect } from "./user_generators.ts";
 import { fromUserValue, toUserValue } from "./user_values.ts";
+
+export { UserFailure };
 
 /** What the glue offers to the run. */
 export interface PackageRunContext {
@@ -21,15 +25,6 @@ export interface PackageRunContext {
   exposeGrants(grants: Pick<PackageOptions, "environment" | "egress">): void;
   /** Where a task with a scratch folder starts. */
   readonly workingDirectory: string | undefined;
-}
-
-/** Something that the user's code threw, whatever it is: it never chooses how the service sees the task's end. */
-export class UserFailure extends Error {
-  override readonly name = "UserFailure";
-
-  constructor(readonly thrown: unknown) {
-    super("The user's code threw");
-  }
 }
 
 /** What a task's function gets besides its input. */
@@ -106,26 +101,6 @@ async function ofUser<T>(run: () => Promise<T>): Promise<T> {
   } catch (thrown) {
     throw new UserFailure(thrown);
   }
-}
-
-/** The items of a generator as a list; anything else as it is. */
-async function collect(returned: unknown, memoryLimitBytes: number): Promise<unknown> {
-  if (typeof returned !== "object" || returned === null || !isGenerator(returned)) return returned;
-  const items: unknown[] = [];
-  for await (const item of returned) {
-    items.push(item);
-    if (items.length * 8 > memoryLimitBytes) {
-      throw new RangeError(`Cannot collect results: the generator gave ${items.length} items`);
-    }
-  }
-  return items;
-}
-
-/** Generators are told from other iterables, arrays say, by their `next`. */
-function isGenerator(value: object): value is AsyncIterable<unknown> {
-  const next: unknown = Reflect.get(value, "next");
-  return typeof next === "function" &&
-    (Reflect.get(value, Symbol.asyncIterator) !== undefined || Reflect.get(value, Symbol.iterator) !== undefined);
 }
 
 function notCallable(module: Readonly<Record<string, unknown>>, path: string, exportName: string): TaskError {
