@@ -126,6 +126,7 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
   const executor = stack.use(
     await Executor.start({
       execution: config.execution,
+      sessions: config.sessions,
       policy: config.policy,
       observer: {
         executionEnded(nodeType, status, durationMs, queueMs, caller) {

@@ -32,6 +32,8 @@ export const ENVIRONMENT: readonly EnvironmentBinding[] = [
   { name: "DRAIN_TIMEOUT_SECONDS", key: "server.drainTimeoutMs", scale: 1_000 },
   { name: "MAX_INPUT_SIZE_MB", key: "execution.maxInputMb" },
   { name: "QUEUE_LIMIT", key: "execution.queueLimit" },
+  { name: "MAX_SESSIONS", key: "sessions.maxSessions" },
+  { name: "SESSION_IDLE_TIMEOUT_MS", key: "sessions.idleTimeoutMs" },
   { name: "SANDBOX_ENABLED", key: "sandbox.enabled" },
   { name: "SANDBOX_TYPE", key: "sandbox.type" },
   { name: "MAX_WORKERS", key: "pool.maxWorkers" },

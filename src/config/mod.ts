@@ -30,4 +30,5 @@ export {
   PoolOptions,
   SandboxOptions,
   ServerOptions,
+  SessionOptions,
 } from "./schema.ts";

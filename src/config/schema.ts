@@ -125,6 +125,27 @@ export const ExecutionSectionOptions = z.strictObject({
 /** See {@linkcode ExecutionSectionOptions}. */
 export type ExecutionSectionOptions = z.output<typeof ExecutionSectionOptions>;
 
+/** Streams, and the sessions of objects. */
+export const SessionOptions = z.strictObject({
+  maxSessions: z.int().min(0).max(1_000_000).default(1_000).describe(
+    "Streams and sessions open at once; the next one is refused with RESOURCE_EXHAUSTED. 0: there are none",
+  ),
+  maxPerCaller: z.int().min(1).max(1_000_000).default(500).describe(
+    "Streams and sessions that one caller may have open at once",
+  ),
+  idleTimeoutMs: z.int().min(10).max(86_400_000).default(300_000).describe(
+    "How long one may go without an input or a call before it is ended, in milliseconds",
+  ),
+  maxDurationMs: z.int().min(100).max(604_800_000).default(14_400_000).describe(
+    "How long one may be open altogether before it is ended, in milliseconds",
+  ),
+  unreadKb: z.int().min(1).max(1_048_576).default(1_024).describe(
+    "Outputs of a stream that its caller may leave unread before the stream stands still, in kilobytes; one input's outputs may go beyond it",
+  ),
+});
+/** See {@linkcode SessionOptions}. */
+export type SessionOptions = z.output<typeof SessionOptions>;
+
 /** How tasks are kept in. */
 export const SandboxOptions = z.strictObject({
   enabled: z.boolean().default(true).describe(
@@ -299,6 +320,7 @@ export const Config = z.strictObject({
   server: ServerOptions.prefault({}).describe("The gRPC listener"),
   auth: AuthOptions.prefault({}).describe("Who may call"),
   execution: ExecutionSectionOptions.prefault({}).describe("Admission and default limits of executions"),
+  sessions: SessionOptions.prefault({}).describe("Streams, and the sessions of objects"),
   sandbox: SandboxOptions.prefault({}).describe("How tasks are kept in"),
   pool: PoolOptions.prefault({}).describe("The pool of sandbox hosts"),
   metrics: MetricsOptions.prefault({}).describe("The HTTP listener for metrics and health"),

@@ -34,6 +34,11 @@ export interface CallersOptions {
 
 /** A task's place in its caller's quota. */
 export interface TaskLease {
+  /**
+   * Books CPU time of a task that goes on.
+   * @returns what is wrong when the caller has used all of its time by now
+   */
+  charge(cpuMs: number): ServiceError | undefined;
   /** Gives it back and books the CPU time. Twice does what once does. */
   end(cpuMs: number): void;
 }
@@ -56,7 +61,7 @@ export class Callers {
   readonly #terms = new Map<string, CallerTerms>();
   readonly #quotas = new Map<string, Quotas>();
   readonly #accounts = new Map<string, Account>();
-  readonly #unlimited: TaskLease = { end() {} };
+  readonly #unlimited: TaskLease = { charge: () => undefined, end() {} };
 
   constructor(options: CallersOptions) {
     this.#options = { now: () => performance.now(), ...options };
@@ -120,13 +125,19 @@ export class Callers {
       throw exceeded(caller, "maxActiveTasks", maxActiveTasks, `${account.leases.size} wait or run`, undefined);
     }
     const limitMs = cpuSecondsPerHour * 1_000;
-    if (limitMs > 0) {
-      const waitMs = account.cpuMs.untilBelow(limitMs, this.#options.now());
-      if (waitMs > 0) {
-        throw exceeded(caller, "cpuSecondsPerHour", cpuSecondsPerHour, "its tasks have used that", waitMs);
-      }
-    }
+    const overdrawn = () => {
+      const waitMs = limitMs === 0 ? 0 : account.cpuMs.untilBelow(limitMs, this.#options.now());
+      if (waitMs === 0) return undefined;
+      return exceeded(caller, "cpuSecondsPerHour", cpuSecondsPerHour, "its tasks have used that", waitMs);
+    };
+    const fault = overdrawn();
+    if (fault !== undefined) throw fault;
     const lease: TaskLease = {
+      charge: (cpuMs) => {
+        if (limitMs === 0) return undefined;
+        account.cpuMs.add(cpuMs, this.#options.now());
+        return overdrawn();
+      },
       end: (cpuMs) => {
         if (account.leases.delete(lease) && limitMs > 0) account.cpuMs.add(cpuMs, this.#options.now());
       },

@@ -4,11 +4,9 @@
  */
 
 import { ExecutionStatus } from "../../protos/generated/types.ts";
-import type { ExecutionOptions } from "../../protos/generated/types.ts";
-import { MAX_TASK_TEXT_BYTES, taskTextBytes } from "../../workers/protocol.ts";
-import type { ExecutionSectionOptions, PolicyOptions } from "../config/schema.ts";
+import type { ExecutionSectionOptions, PolicyOptions, SessionOptions } from "../config/schema.ts";
 import { ServiceError } from "../errors.ts";
-import type { Grants } from "../sandbox/grants.ts";
+import { type Grants, NO_GRANTS } from "../sandbox/grants.ts";
 import type { HostProcess, NodeDescription } from "../sandbox/host_process.ts";
 import type { HostPool } from "../sandbox/host_pool.ts";
 import type { TaskHostPool } from "../sandbox/task_host_pool.ts";
@@ -17,32 +15,35 @@ import { audit, type AuditEvent, type AuditEventName } from "./audit.ts";
 import { ANONYMOUS, Callers, type TaskLease } from "./callers.ts";
 import { refuseUngranted, resolveGrants } from "./grants.ts";
 import { resolveLimits } from "./limits.ts";
+import {
+  CUSTOM_TASK,
+  type CustomTaskExecution,
+  type InputBounds,
+  inputFault,
+  type NodeExecution,
+  nodeFault,
+  nodeMessage,
+  packageFault,
+  packageMessage,
+  type SessionRequest,
+} from "./requests.ts";
+import { SessionOpener } from "./sessions/opener.ts";
+import { Sessions } from "./sessions/registry.ts";
+import type { Session } from "./sessions/session.ts";
 import { type ExecutionReport, TaskRun } from "./task_run.ts";
+import type { TaskAudit } from "./verdict.ts";
 import { MEGABYTE } from "../units.ts";
 
+export { CUSTOM_TASK } from "./requests.ts";
+export type { CustomTaskExecution, NodeExecution, SessionRequest } from "./requests.ts";
 export type { ExecutionReport } from "./task_run.ts";
 
-/** A request to run a node. */
-export interface NodeExecution {
-  readonly nodeType: string;
-  readonly config: ReadonlyMap<string, string>;
-  readonly input: Uint8Array;
-  readonly format: string;
-  readonly options: ExecutionOptions | undefined;
+/** What opening a session came to. */
+export interface SessionOpening {
+  /** Absent unless the report's status is SUCCESS. */
+  readonly session: Session | undefined;
+  readonly report: ExecutionReport;
 }
-
-/** A request to run user code. */
-export interface CustomTaskExecution {
-  readonly codePackage: Uint8Array;
-  readonly entryPoint: string;
-  readonly input: Uint8Array;
-  readonly format: string;
-  readonly dependencies: readonly string[];
-  readonly options: ExecutionOptions | undefined;
-}
-
-/** Name by which executions of user code are counted and logged. */
-export const CUSTOM_TASK = "custom";
 
 /** Who counts executions. */
 export interface ExecutionObserver {
@@ -73,6 +74,7 @@ export interface ExecutionTotals {
 /** What an executor needs. */
 export interface ExecutorOptions {
   readonly execution: ExecutionSectionOptions;
+  readonly sessions: SessionOptions;
   readonly policy: PolicyOptions;
   readonly observer: ExecutionObserver;
   /** Starts the pool; the executor owns it from then on. */
@@ -105,11 +107,13 @@ interface Lane<Pool> {
 export class Executor implements AsyncDisposable {
   /** Who may do how much. */
   readonly callers: Callers;
+  /** Streams and sessions that are open. */
+  readonly sessions: Sessions;
   readonly #options: ExecutorOptions;
   /** Built-in nodes and user code wait apart: neither holds up the other. */
   readonly #nodes: Lane<HostPool>;
   readonly #tasks: Lane<TaskHostPool>;
-  readonly #maxInputBytes: number;
+  readonly #bounds: InputBounds;
   readonly #nodeTypes: ReadonlySet<string>;
   readonly #idPrefix = crypto.randomUUID().slice(0, 8);
   #nextId = 1;
@@ -119,10 +123,11 @@ export class Executor implements AsyncDisposable {
 
   private constructor(options: ExecutorOptions, nodes: Lane<HostPool>, tasks: Lane<TaskHostPool>) {
     this.#options = options;
+    this.sessions = new Sessions(options.sessions, () => this.#resolveIdle());
     this.callers = new Callers({ policy: options.policy, defaults: options.execution.defaults });
     this.#nodes = nodes;
     this.#tasks = tasks;
-    this.#maxInputBytes = options.execution.maxInputMb * MEGABYTE;
+    this.#bounds = { maxInputBytes: options.execution.maxInputMb * MEGABYTE };
     this.#nodeTypes = new Set([...nodes.pool.nodes.map(({ nodeType }) => nodeType), CUSTOM_TASK]);
   }
 
@@ -155,9 +160,9 @@ export class Executor implements AsyncDisposable {
     return this.#nodes.queue.length + this.#tasks.queue.length;
   }
 
-  /** Executions that wait or run. */
+  /** Executions that wait or run, and sessions. */
   get activeCount(): number {
-    return this.#runs.size;
+    return this.#runs.size + this.sessions.size;
   }
 
   /** Sandbox hosts for nodes, the workers, by what they do. */
@@ -198,37 +203,21 @@ export class Executor implements AsyncDisposable {
       refuseUngranted(request.options, terms.policy);
       return { limits: resolveLimits(request.options, terms), lease: this.callers.admitTask(caller) };
     });
-    const { nodeType, format, config, input } = request;
-    const taskId = this.#newTaskId();
+    const { nodeType } = request;
+    const message = nodeMessage(request, limits);
     const run = new TaskRun({
-      taskId,
-      caller,
-      audit: (event) => this.#audit({ caller, taskId, ...event }),
+      ...this.#identify(caller),
       subject: "Node execution",
       logFields: { node_type: nodeType, caller },
-      message: {
-        nodeType,
-        format,
-        config,
-        memoryLimitBytes: limits.memoryBytes,
-        maxOutputBytes: limits.outputBytes,
-        input,
-      },
+      message,
       limits,
       maxRestarts: 1,
       tryPlace: (task) => this.#nodes.pool.tryRun(task, nodeType),
       queue: this.#nodes.queue,
     });
-    const textBytes = taskTextBytes(request);
-    if (textBytes > MAX_TASK_TEXT_BYTES) {
-      run.refuse(
-        `Cannot run task: its node type, format and config may need ${textBytes} bytes, allowed are ${MAX_TASK_TEXT_BYTES}`,
-      );
-    } else if (request.input.length > this.#maxInputBytes) {
-      run.refuse(this.#inputMessage(request.input));
-    } else {
-      start(run, lease, signal);
-    }
+    const fault = nodeFault(message, this.#bounds);
+    if (fault === undefined) start(run, lease, signal);
+    else run.refuse(fault);
     return this.#finish(run, lease, { kind: nodeType, caller });
   }
 
@@ -252,52 +241,123 @@ export class Executor implements AsyncDisposable {
     const reuseKey = await reuseKeyOf(request.codePackage, { caller, grants, policy });
     this.#refuseWhileDraining();
     const lease = this.#admit(caller, () => this.callers.admitTask(caller));
-    const { codePackage, entryPoint, input, format, dependencies } = request;
-    const maxPackageBytes = policy.packages.maxCompressedMb * MEGABYTE;
-    const taskId = this.#newTaskId();
+    const message = packageMessage(request, { limits, policy, execution });
     const run = new TaskRun({
-      taskId,
-      caller,
-      audit: (event) => this.#audit({ caller, taskId, ...event }),
+      ...this.#identify(caller),
       subject: "Task",
-      logFields: { entry_point: entryPoint, caller },
-      message: {
-        format,
-        memoryLimitBytes: limits.memoryBytes,
-        maxOutputBytes: limits.outputBytes,
-        maxConsoleBytes: execution.maxConsoleKb * 1024,
-        options: {
-          entryPoint,
-          dependencies,
-          maxPackageBytes,
-          maxUnpackedBytes: policy.packages.maxUnpackedMb * MEGABYTE,
-          maxFiles: policy.packages.maxFiles,
-          blockedImports: policy.imports.blocked,
-          environment: request.options?.environment ?? {},
-        },
-        input,
-        codePackage,
-      },
+      logFields: { entry_point: request.entryPoint, caller },
+      message,
       limits,
       maxRestarts: 0,
       tryPlace: (task) => this.#tasks.pool.tryRun(task, { grants, reuseKey }),
       queue: this.#tasks.queue,
     });
-    const textBytes = [entryPoint, format, ...dependencies].reduce((sum, { length }) => sum + length * 3, 0);
-    if (textBytes > MAX_TASK_TEXT_BYTES) {
-      run.refuse(
-        `Cannot run task: its entry point and dependencies may need ${textBytes} bytes, allowed are ${MAX_TASK_TEXT_BYTES}`,
-      );
-    } else if (codePackage.length > maxPackageBytes) {
-      run.refuse(
-        `Cannot run task: its package has ${codePackage.length} bytes, packages.maxCompressedMb allows ${maxPackageBytes}`,
-      );
-    } else if (input.length > this.#maxInputBytes) {
-      run.refuse(this.#inputMessage(input));
-    } else {
-      start(run, lease, signal);
-    }
+    const fault = packageFault(message, this.#bounds);
+    if (fault === undefined) start(run, lease, signal);
+    else run.refuse(fault);
     return this.#finish(run, lease, { kind: CUSTOM_TASK, caller });
+  }
+
+  /**
+   * Opens a stream with a node or with user code, or a session of a user's object.
+   *
+   * @param signal ends the opening; the session itself ends by its own methods
+   * @returns the session, or why there is none
+   * @throws {ServiceError} as {@linkcode executeNode} does; `QUEUE_FULL` when as many are open as may be
+   */
+  async openSession(
+    request: SessionRequest,
+    { signal, caller = ANONYMOUS }: ExecutionContext,
+  ): Promise<SessionOpening> {
+    const isNode = request.codePackage.length === 0 && request.nodeType !== CUSTOM_TASK;
+    const terms = this.callers.termsFor(caller);
+    const { limits, grants } = this.#admit(caller, () => {
+      if (isNode) refuseUngranted(request.options, terms.policy);
+      return {
+        limits: resolveLimits(request.options, terms),
+        grants: isNode ? NO_GRANTS : resolveGrants(request.options, terms.policy),
+      };
+    });
+    this.#refuseWhileDraining();
+    const release = this.#admit(caller, () => this.sessions.reserve(caller));
+    let lease: TaskLease;
+    try {
+      lease = this.#admit(caller, () => this.callers.admitTask(caller));
+    } catch (error) {
+      release();
+      throw error;
+    }
+    const { execution } = this.#options;
+    const identity = this.#identify(caller);
+    const opened = new SessionOpener({
+      id: crypto.randomUUID(),
+      caller,
+      nodeType: isNode ? request.nodeType : "",
+      isObject: request.mode === "object",
+      limits,
+      maxConsoleBytes: execution.maxConsoleKb * 1024,
+      lease,
+      audit: identity.audit,
+    });
+    const input = new Uint8Array();
+    const { nodeType, config } = request;
+    const common = { ...identity, limits, stream: opened.sink, maxRestarts: isNode ? 1 : 0 };
+    let run: TaskRun;
+    let fault: string | undefined;
+    if (isNode) {
+      const message = nodeMessage({ nodeType, config, input, format: "" }, limits);
+      fault = nodeFault(message, this.#bounds);
+      run = new TaskRun({
+        ...common,
+        subject: "Node execution",
+        logFields: { node_type: nodeType, caller },
+        message,
+        tryPlace: (task) => this.#nodes.pool.tryOpen(task, nodeType),
+        queue: this.#nodes.queue,
+      });
+    } else {
+      const stream = {
+        mode: request.mode,
+        config: Object.fromEntries(config),
+        creditBytes: this.sessions.unreadLimitBytes,
+      };
+      const task = { ...request, input, format: "", dependencies: [] };
+      const message = packageMessage(task, { limits, policy: terms.policy, execution, stream });
+      fault = packageFault(message, this.#bounds);
+      run = new TaskRun({
+        ...common,
+        subject: "Task",
+        logFields: { entry_point: request.entryPoint, caller },
+        message,
+        tryPlace: (task) => this.#tasks.pool.tryRun(task, { grants, reuseKey: null }),
+        queue: this.#tasks.queue,
+      });
+    }
+    try {
+      if (fault === undefined) run.start(signal);
+      else run.refuse(fault);
+      const report = await this.#track(run, { kind: isNode ? nodeType : CUSTOM_TASK, caller });
+      const session = await opened.settle(report);
+      if (session === undefined) {
+        lease.end(run.usage?.cpuMs ?? 0);
+        release();
+      } else {
+        lease.charge(run.usage?.cpuMs ?? 0);
+        session.totals.queueMs = run.queueMs;
+        this.sessions.add(session, release);
+      }
+      return { session, report };
+    } catch (error) {
+      opened.giveUp();
+      lease.end(0);
+      release();
+      throw error;
+    }
+  }
+
+  /** Whether an input is too long for a session. @returns why */
+  inputFault(input: Uint8Array): string | undefined {
+    return inputFault(input, this.#bounds);
   }
 
   /**
@@ -310,7 +370,8 @@ export class Executor implements AsyncDisposable {
   async drain(signal: AbortSignal): Promise<number> {
     const idle = Promise.withResolvers<void>();
     this.#draining = { idle };
-    if (this.#runs.size === 0) idle.resolve();
+    this.sessions.endIdle(new ServiceError("DRAINING", "Session ended: the service is shutting down"));
+    this.#resolveIdle();
     const giveUp = () => idle.resolve();
     if (signal.aborted) giveUp();
     else signal.addEventListener("abort", giveUp);
@@ -320,10 +381,14 @@ export class Executor implements AsyncDisposable {
     for (const run of lost) {
       run.fail(new ServiceError("DRAINING", "Cannot finish execution: the service is shutting down"));
     }
-    return lost.length;
+    return lost.length + this.sessions.endAll(
+      new ServiceError("DRAINING", "Session ended: the service is shutting down"),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.sessions.endAll(new ServiceError("DRAINING", "Session ended: the service is shutting down"));
+    this.sessions[Symbol.dispose]();
     for (const { queue, pool } of [this.#nodes, this.#tasks]) {
       queue[Symbol.dispose]();
       await pool[Symbol.asyncDispose]();
@@ -336,16 +401,33 @@ export class Executor implements AsyncDisposable {
     lease: TaskLease,
     of: { readonly kind: string; readonly caller: string },
   ): Promise<ExecutionReport> {
+    try {
+      return await this.#track(run, of);
+    } finally {
+      lease.end(run.usage?.cpuMs ?? run.durationMs);
+    }
+  }
+
+  async #track(run: TaskRun, of: { readonly kind: string; readonly caller: string }): Promise<ExecutionReport> {
     this.#runs.add(run);
     try {
       const report = await run.report.promise;
       this.#account(of, report, run);
       return report;
     } finally {
-      lease.end(run.usage?.cpuMs ?? run.durationMs);
       this.#runs.delete(run);
-      if (this.#runs.size === 0) this.#draining?.idle.resolve();
+      this.#resolveIdle();
     }
+  }
+
+  #resolveIdle(): void {
+    if (this.activeCount === 0) this.#draining?.idle.resolve();
+  }
+
+  /** Name and audit of a new execution. */
+  #identify(caller: string): { readonly taskId: string; readonly caller: string; readonly audit: TaskAudit } {
+    const taskId = `${this.#idPrefix}-${this.#nextId++}`;
+    return { taskId, caller, audit: (event) => this.#audit({ caller, taskId, ...event }) };
   }
 
   /** Does what decides whether a request is admitted; what it refuses is written down. */
@@ -368,14 +450,6 @@ export class Executor implements AsyncDisposable {
   #refuseWhileDraining(): void {
     if (this.#draining === undefined) return;
     throw new ServiceError("DRAINING", "Cannot admit execution: the service is shutting down");
-  }
-
-  #inputMessage(input: Uint8Array): string {
-    return `Cannot run task: its input has ${input.length} bytes, execution.maxInputMb allows ${this.#maxInputBytes}`;
-  }
-
-  #newTaskId(): string {
-    return `${this.#idPrefix}-${this.#nextId++}`;
   }
 
   #account(

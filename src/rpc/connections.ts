@@ -12,6 +12,7 @@ import { messageOf, ServiceError } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
 import { batchWrites } from "./batch_writes.ts";
 import { LogThrottle } from "./log_throttle.ts";
+import { ConnectionFlow } from "./streams/connection_flow.ts";
 import { callerOfCertificate, createTlsServer, type TlsFiles } from "./tls.ts";
 
 const logger = serviceLogger("rpc", "connections");
@@ -41,6 +42,8 @@ interface Connection {
   readonly peer: string;
   /** What HTTP/2 speaks over, once it does: the raw socket, or the one that TLS made of it. */
   http2: Socket | undefined;
+  /** What its client has not taken yet. */
+  flow: ConnectionFlow | undefined;
   readonly openingTimer: ReturnType<typeof setTimeout>;
 }
 
@@ -116,6 +119,11 @@ export class ConnectionListener implements AsyncDisposable {
     return this.#callers.get(keyOf(ends));
   }
 
+  /** What the client of an open connection has not taken yet. */
+  flowOf(ends: ConnectionEnds): ConnectionFlow | undefined {
+    return this.#connections.get(keyOf(ends))?.flow;
+  }
+
   /** Takes no more connections; open ones go on. */
   stopAccepting(): void {
     this.#server.close();
@@ -150,7 +158,7 @@ export class ConnectionListener implements AsyncDisposable {
       return;
     }
     const openingTimer = setTimeout(() => this.#closeUnlessOpened(connection), this.#options.handshakeTimeoutMs);
-    const connection: Connection = { raw, key, peer, http2: undefined, openingTimer };
+    const connection: Connection = { raw, key, peer, http2: undefined, flow: undefined, openingTimer };
     this.#connections.set(key, connection);
     this.#perPeer.set(peer, (this.#perPeer.get(peer) ?? 0) + 1);
     // A client that goes away without a word is no fault of the service's.
@@ -172,7 +180,9 @@ export class ConnectionListener implements AsyncDisposable {
 
   #inject(connection: Connection, socket: Socket): void {
     connection.http2 = socket;
-    batchWrites(socket);
+    const flow = new ConnectionFlow(socket);
+    connection.flow = flow;
+    batchWrites(socket, (bytes) => flow.observe(bytes));
     this.#injector.injectConnection(socket);
   }
 

@@ -540,7 +540,9 @@ export class HostProcess implements AsyncDisposable {
     if (writer.consoleBytes > kept * CONSOLE_SLACK + CONSOLE_SLACK_BYTES) {
       throw new ProtocolError(`its task writes more than ${kept} bytes to its console`);
     }
-    task.onConsole?.(decodeConsole(frame.payload));
+    const text = decodeConsole(frame.payload);
+    if (stream === undefined) task.onConsole?.(text);
+    else task.stream?.onConsole(text);
   }
 
   #takeProbeReport(frame: Frame): void {

@@ -54,7 +54,7 @@ export class HostStream implements PlacedStream {
   }
 
   run({ action, format, method, input, limits, onEnd }: StreamTask): () => void {
-    const { message, onLog, onConsole, onEgress } = this.opening;
+    const { message, onLog, onEgress } = this.opening;
     if (!this.#host.isServing) {
       // Its end is on its way to the sink.
       const exit = { reason: "crashed", exitCode: -1, stderr: "" } as const;
@@ -66,7 +66,6 @@ export class HostStream implements PlacedStream {
       message: { streamId: this.id, action, format, method, input, maxOutputBytes },
       limits,
       onLog,
-      ...(onConsole === undefined ? {} : { onConsole }),
       ...(onEgress === undefined ? {} : { onEgress }),
       onEnd: (end) => {
         this.consoleBytes = 0;

@@ -105,6 +105,8 @@ export interface StreamSink {
   onOpened(stream: PlacedStream): void;
   /** It gave an output, which is a view on a larger buffer. */
   onOutput(output: StreamOutput): void;
+  /** User code wrote something since it was opened. */
+  onConsole(text: ConsoleText): void;
   /** Its host is gone, or was stopped for what user code did between its steps. Steps under way have been told before. */
   onLost(end: Extract<TaskEnd, { kind: "lost" | "stopped" }>): void;
 }

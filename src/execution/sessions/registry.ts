@@ -1,0 +1,175 @@
+/**
+ * All open streams and sessions of objects.
+ * @module
+ */
+
+import type { SessionInfo } from "../../../protos/generated/execution.ts";
+import type { SessionOptions as SessionLimits } from "../../config/schema.ts";
+import { ServiceError } from "../../errors.ts";
+import type { Session } from "./session.ts";
+
+/** Ends that are remembered, so that who asks for a session that is gone hears why. */
+const MAX_REMEMBERED = 1_000;
+/** Idle and absolute limits are looked at so many times in the shorter of them, but not less often than each second. */
+const LOOKS_PER_LIMIT = 10;
+const MAX_LOOK_INTERVAL_MS = 1_000;
+const MIN_LOOK_INTERVAL_MS = 5;
+
+/** Keeps sessions by id, ends those whose time is up. Owned by the executor. */
+export class Sessions implements Disposable {
+  readonly #limits: SessionLimits;
+  readonly #open = new Map<string, Session>();
+  readonly #perCaller = new Map<string, number>();
+  /** Why sessions that are gone have ended, with whose they were; the oldest first. */
+  readonly #gone = new Map<string, { readonly caller: string; readonly reason: string }>();
+  readonly #onEmpty: () => void;
+  #opening = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** @param onEmpty called when the last one has ended */
+  constructor(limits: SessionLimits, onEmpty: () => void) {
+    this.#limits = limits;
+    this.#onEmpty = onEmpty;
+  }
+
+  /** How many are open. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Bytes of outputs that a caller may leave unread. */
+  get unreadLimitBytes(): number {
+    return this.#limits.unreadKb * 1024;
+  }
+
+  /**
+   * Takes a place for a session that is about to be opened.
+   *
+   * @returns gives the place back, whether or not the session has come to be
+   * @throws {ServiceError} `QUEUE_FULL` when as many are open as may be
+   */
+  reserve(caller: string): () => void {
+    const { maxSessions, maxPerCaller } = this.#limits;
+    const all = this.#open.size + this.#opening;
+    if (all >= maxSessions) throw tooMany(`${all} are open, sessions.maxSessions is ${maxSessions}`);
+    const own = this.#perCaller.get(caller) ?? 0;
+    if (own >= maxPerCaller) {
+      throw tooMany(`caller "${caller}" has ${own} open, sessions.maxPerCaller is ${maxPerCaller}`);
+    }
+    this.#opening++;
+    this.#perCaller.set(caller, own + 1);
+    let isReserved = true;
+    return () => {
+      if (!isReserved) return;
+      isReserved = false;
+      this.#opening--;
+      const left = (this.#perCaller.get(caller) ?? 1) - 1;
+      if (left > 0) this.#perCaller.set(caller, left);
+      else this.#perCaller.delete(caller);
+    };
+  }
+
+  /** Keeps a session until it ends. @param release gives back the place that was taken for it */
+  add(session: Session, release: () => void): void {
+    this.#open.set(session.id, session);
+    // From here on it counts as open, not as opening.
+    this.#opening--;
+    this.#watch();
+    void session.ended.then((end) => {
+      this.#open.delete(session.id);
+      this.#opening++;
+      release();
+      this.#remember(session, end.kind === "ended" ? end.error.message : GONE[end.kind]);
+      if (this.#open.size > 0) return;
+      this[Symbol.dispose]();
+      this.#onEmpty();
+    });
+  }
+
+  /**
+   * Finds a session of a caller's.
+   * @throws {ServiceError} `NOT_FOUND`, `Session not found` with the reason where it is known; others' sessions are not found
+   */
+  find(id: string, caller: string): Session {
+    const session = this.#open.get(id);
+    if (session !== undefined && session.caller === caller && !session.isOver) return session;
+    const gone = this.#gone.get(id);
+    const why = gone?.caller === caller ? `; ${gone.reason}` : "";
+    throw new ServiceError("NOT_FOUND", `Session not found: ${JSON.stringify(id.slice(0, 100))}${why}`);
+  }
+
+  /** What GetStatus tells of them. @param caller whose are told; `undefined` for all */
+  list(caller: string | undefined): SessionInfo[] {
+    const told = [...this.#open.values()].filter((session) => caller === undefined || session.caller === caller);
+    return told.map((session) => ({
+      sessionId: session.id,
+      nodeType: session.nodeType,
+      createdTimestamp: session.createdAt,
+      lastActivity: session.lastActivityTimestamp,
+      processedItems: session.totals.items,
+      caller: session.caller,
+    }));
+  }
+
+  /** Ends those that nothing waits for or runs on, as they are only kept for calls that will not be admitted. */
+  endIdle(error: ServiceError): void {
+    for (const session of this.#open.values()) if (session.isObject && !session.isBusy) session.fail(error);
+  }
+
+  /** Ends all. @returns how many there were */
+  endAll(error: ServiceError): number {
+    const all = [...this.#open.values()];
+    for (const session of all) session.fail(error);
+    return all.length;
+  }
+
+  /** Stops watching. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #watch(): void {
+    const { idleTimeoutMs, maxDurationMs } = this.#limits;
+    const shorterMs = Math.min(idleTimeoutMs, maxDurationMs) / LOOKS_PER_LIMIT;
+    const intervalMs = Math.min(MAX_LOOK_INTERVAL_MS, Math.max(MIN_LOOK_INTERVAL_MS, shorterMs));
+    this.#timer ??= setInterval(() => this.#look(), intervalMs);
+  }
+
+  #look(): void {
+    const { idleTimeoutMs, maxDurationMs } = this.#limits;
+    const now = performance.now();
+    for (const session of this.#open.values()) {
+      if (now - session.openedAt >= maxDurationMs) {
+        session.fail(timeUp(`it was open for sessions.maxDurationMs, ${maxDurationMs} ms`));
+      } else if (now - session.lastActivityAt < idleTimeoutMs) {
+        continue;
+      } else if (session.isHeld) {
+        session.fail(timeUp(`its outputs were not read for sessions.idleTimeoutMs, ${idleTimeoutMs} ms`));
+      } else if (!session.isBusy) {
+        session.fail(timeUp(`it was without an input for sessions.idleTimeoutMs, ${idleTimeoutMs} ms`));
+      }
+    }
+  }
+
+  #remember({ id, caller }: Session, reason: string): void {
+    this.#gone.set(id, { caller, reason });
+    if (this.#gone.size <= MAX_REMEMBERED) return;
+    const [oldest] = this.#gone.keys();
+    if (oldest !== undefined) this.#gone.delete(oldest);
+  }
+}
+
+const GONE = {
+  closed: "it was closed",
+  failed: "its code failed or was stopped",
+  cancelled: "a call of it was cancelled",
+} as const;
+
+function tooMany(state: string): ServiceError {
+  return new ServiceError("QUEUE_FULL", `Cannot open session: ${state}`);
+}
+
+function timeUp(state: string): ServiceError {
+  return new ServiceError("DEADLINE_EXCEEDED", `Session ended: ${state}`);
+}
