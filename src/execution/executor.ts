@@ -19,7 +19,6 @@ import {
   CUSTOM_TASK,
   type CustomTaskExecution,
   type InputBounds,
-  inputFault,
   type NodeExecution,
   nodeFault,
   nodeMessage,
@@ -293,9 +292,10 @@ export class Executor implements AsyncDisposable {
       id: crypto.randomUUID(),
       caller,
       nodeType: isNode ? request.nodeType : "",
-      isObject: request.mode === "object",
+      isObject: request.staysOpen,
       limits,
       maxConsoleBytes: execution.maxConsoleKb * 1024,
+      ...this.#bounds,
       lease,
       audit: identity.audit,
     });
@@ -353,11 +353,6 @@ export class Executor implements AsyncDisposable {
       release();
       throw error;
     }
-  }
-
-  /** Whether an input is too long for a session. @returns why */
-  inputFault(input: Uint8Array): string | undefined {
-    return inputFault(input, this.#bounds);
   }
 
   /**

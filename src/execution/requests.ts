@@ -38,6 +38,8 @@ export interface CustomTaskExecution {
 export interface SessionRequest {
   /** What the code is to be: anything that takes items, or an object. Nodes are only streamed to. */
   readonly mode: PackageStreamOptions["mode"];
+  /** Whether it is kept for later calls; otherwise it lives as long as the call that opens it. */
+  readonly staysOpen: boolean;
   /** A node, or {@linkcode CUSTOM_TASK} for user code. */
   readonly nodeType: string;
   readonly config: ReadonlyMap<string, string>;

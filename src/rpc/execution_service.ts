@@ -3,16 +3,24 @@
  * @module
  */
 
-import type { handleBidiStreamingCall, handleUnaryCall, sendUnaryData, ServerUnaryCall } from "@grpc/grpc-js";
-import { status } from "@grpc/grpc-js";
 import type {
-  ExecuteCustomTaskRequest,
+  handleBidiStreamingCall,
+  handleUnaryCall,
+  sendUnaryData,
+  ServerDuplexStream,
+  ServerUnaryCall,
+} from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
+import { Buffer } from "node:buffer";
+import {
+  type ExecuteCustomTaskRequest,
   ExecuteCustomTaskResponse,
   ExecuteNodeRequest,
   ExecuteNodeResponse,
   ListNodesRequest,
   ListNodesResponse,
   RemoteExecutionServiceServer,
+  RemoteExecutionServiceService,
   StatusRequest,
   StatusResponse,
 } from "../../protos/generated/execution.ts";
@@ -20,11 +28,16 @@ import { ServiceStatus } from "../../protos/generated/types.ts";
 import type { AuditEventName } from "../execution/audit.ts";
 import { ServiceError } from "../errors.ts";
 import { callerOf } from "./caller.ts";
+import { ANONYMOUS } from "../execution/callers.ts";
 import type { Executor } from "../execution/executor.ts";
 import type { Load } from "../metrics/load_meter.ts";
 import { SERVICE_VERSION } from "../version.ts";
+import { executeObjectMethod } from "./object_calls.ts";
 import type { OpenCalls } from "./open_calls.ts";
 import { statusName, toGrpcError } from "./status.ts";
+import { Conversation, type ConversationContext, type Dialect } from "./streams/conversation.ts";
+import { STREAM_EXECUTE, STREAM_NODE, STREAM_OBJECT } from "./streams/dialects.ts";
+import { type FlowFinder, MessageStream } from "./streams/message_stream.ts";
 import { MEGABYTE } from "../units.ts";
 
 /** Who counts calls. */
@@ -58,27 +71,34 @@ interface CallContext {
   readonly caller: string;
 }
 
-/** Builds the handlers. */
+/** Builds the handlers. @param findFlow what the client of a connection has not taken yet */
 export function executionService(
   options: ExecutionServiceOptions,
   openCalls: OpenCalls,
+  findFlow: FlowFinder,
 ): RemoteExecutionServiceServer {
   const { executor, observer } = options;
+  const context: ConversationContext = { executor, observer, openCalls };
   const watch: CallWatch = { observer, openCalls };
   const startedAt = performance.now();
   return {
     executeNode: unary("ExecuteNode", watch, (request, of) => executeNode(request, of, options)),
     listNodes: unary("ListNodes", watch, (request) => listNodes(request, executor)),
-    getStatus: unary("GetStatus", watch, (request) => getStatus(request, startedAt, options)),
+    getStatus: unary("GetStatus", watch, (request, { caller }) => getStatus(request, { caller, startedAt }, options)),
     executeCustomTask: unary(
       "ExecuteCustomTask",
       watch,
       (request, of) => executeCustomTask(request, of, options),
     ),
-    executeObjectMethod: unimplementedUnary("ExecuteObjectMethod", "sessions of objects are not kept yet", watch),
-    streamExecute: unimplementedStream("StreamExecute", "streams are not run yet", observer),
-    streamNode: unimplementedStream("StreamNode", "streams are not run yet", observer),
-    streamObject: unimplementedStream("StreamObject", "sessions of objects are not kept yet", observer),
+    executeObjectMethod: unary("ExecuteObjectMethod", watch, async (request, of) => {
+      observer.bytesReceived(request.methodArgsData.length);
+      const response = await executeObjectMethod(request, of, executor);
+      observer.bytesSent(response.resultData.length);
+      return response;
+    }),
+    streamExecute: streaming(STREAM_EXECUTE, context, findFlow),
+    streamNode: streaming(STREAM_NODE, context, findFlow),
+    streamObject: streaming(STREAM_OBJECT, context, findFlow),
   };
 }
 
@@ -148,8 +168,8 @@ function listNodes({ category }: ListNodesRequest, executor: Executor): ListNode
 }
 
 function getStatus(
-  { includeMetrics }: StatusRequest,
-  startedAt: number,
+  { includeMetrics, includeSessions }: StatusRequest,
+  { caller, startedAt }: { readonly caller: string; readonly startedAt: number },
   { executor, load, serviceStatus }: ExecutionServiceOptions,
 ): StatusResponse {
   const { busy, available } = executor.load;
@@ -159,7 +179,8 @@ function getStatus(
     status: serviceStatus(),
     version: SERVICE_VERSION,
     uptimeSeconds: Math.floor((performance.now() - startedAt) / 1_000),
-    activeSessions: [],
+    // Callers that have a name see their own.
+    activeSessions: includeSessions ? executor.sessions.list(caller === ANONYMOUS ? undefined : caller) : [],
     metrics: includeMetrics
       ? {
         totalRequests: totals.total,
@@ -167,7 +188,7 @@ function getStatus(
         failedRequests: totals.failed,
         averageDurationMs: Math.round(totals.averageDurationMs),
         peakMemoryMb: Math.round(usage.peakResidentBytes / MEGABYTE),
-        activeSessions: 0,
+        activeSessions: executor.sessions.size,
         availableWorkers: available,
         busyWorkers: busy,
         cpuUsagePercent: usage.cpuPercent,
@@ -212,32 +233,38 @@ function unary<Request, Response>(
   }
 }
 
-function unimplementedUnary<Request, Response>(
-  method: string,
-  reason: string,
-  watch: CallWatch,
-): handleUnaryCall<Request, Response> {
-  return unary(method, watch, () => refuse(method, reason));
-}
-
-function unimplementedStream<Request, Response>(
-  method: string,
-  reason: string,
-  observer: CallObserver,
+/** Wraps a conversation: who calls, and what of the call's answers is unread. */
+function streaming<Request, Response>(
+  dialect: Dialect<Request>,
+  context: ConversationContext,
+  findFlow: FlowFinder,
 ): handleBidiStreamingCall<Request, Response> {
   return (call) => {
-    observer.requestEnded(method, statusName(status.UNIMPLEMENTED));
+    // Answers are encoded by the conversation; see `serviceDefinition`.
+    const encoded = call as unknown as ServerDuplexStream<Request, Uint8Array>;
     try {
-      refuse(method, reason);
+      const stream = new MessageStream(encoded, findFlow);
+      Conversation.hold(context, dialect, { call, stream, caller: callerOf(call) });
     } catch (error) {
-      call.emit("error", toGrpcError(error, method));
+      const failure = toGrpcError(error, dialect.method);
+      context.observer.requestEnded(dialect.method, statusName(failure.code ?? status.UNKNOWN));
+      call.emit("error", failure);
     }
   };
 }
 
-function refuse(method: string, reason: string): never {
-  throw new ServiceError(
-    "UNIMPLEMENTED",
-    `Cannot run ${method}: ${reason} by version ${SERVICE_VERSION} of this service`,
-  );
+/**
+ * The service as grpc-js takes it: answers of streams are encoded before they are handed over, so that their length is
+ * known.
+ */
+export const serviceDefinition: typeof RemoteExecutionServiceService = {
+  ...RemoteExecutionServiceService,
+  streamExecute: { ...RemoteExecutionServiceService.streamExecute, responseSerialize: asBuffer },
+  streamNode: { ...RemoteExecutionServiceService.streamNode, responseSerialize: asBuffer },
+  streamObject: { ...RemoteExecutionServiceService.streamObject, responseSerialize: asBuffer },
+};
+
+function asBuffer(message: unknown): Buffer {
+  const { buffer, byteOffset, byteLength } = message as Uint8Array; // written by conversations alone
+  return Buffer.from(buffer, byteOffset, byteLength);
 }

@@ -9,14 +9,14 @@ import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
 import { Buffer } from "node:buffer";
 import { DESCRIPTOR_SET_BASE64 } from "../../protos/generated/descriptor_set.ts";
-import { RemoteExecutionServiceService } from "../../protos/generated/execution.ts";
 import type { AuthOptions, ServerOptions } from "../config/schema.ts";
 import { isLoopbackHost } from "../config/mod.ts";
 import { serviceLogger } from "../logging/mod.ts";
 import { Authenticator } from "./authenticator.ts";
 import { callerInterceptor } from "./caller.ts";
 import { ConnectionListener } from "./connections.ts";
-import { executionService, type ExecutionServiceOptions } from "./execution_service.ts";
+import { executionService, type ExecutionServiceOptions, serviceDefinition } from "./execution_service.ts";
+import type { FlowFinder } from "./streams/message_stream.ts";
 import { OpenCalls } from "./open_calls.ts";
 import { loadTls } from "./tls.ts";
 import { readTokenFile, TokenStore } from "./token_file.ts";
@@ -84,7 +84,8 @@ export class RpcServer implements AsyncDisposable {
       interceptors: interceptor === undefined ? [] : [interceptor],
     });
     const openCalls = new OpenCalls();
-    server.addService(RemoteExecutionServiceService, executionService(service, openCalls));
+    const findFlow: FlowFinder = (ends) => listener.flowOf(ends);
+    server.addService(serviceDefinition, executionService(service, openCalls, findFlow));
     const health = new HealthImplementation({ "": "SERVING", [SERVICE_NAME]: "SERVING" });
     health.addToServer(server);
     if (options.reflection) {

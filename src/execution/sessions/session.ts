@@ -10,6 +10,7 @@ import type { ServiceError } from "../../errors.ts";
 import type { PlacedStream, StreamTask, TaskEnd } from "../../sandbox/task.ts";
 import type { TaskLease } from "../callers.ts";
 import type { ExecutionLimits } from "../limits.ts";
+import { inputFault } from "../requests.ts";
 import {
   auditDenials,
   megabytes,
@@ -66,6 +67,8 @@ export interface SessionOptions {
   readonly limits: ExecutionLimits;
   /** Bytes of console output that are kept from one answer to the next. */
   readonly maxConsoleBytes: number;
+  /** The longest input. */
+  readonly maxInputBytes: number;
   readonly lease: TaskLease;
   readonly audit: TaskAudit;
 }
@@ -95,6 +98,10 @@ export class Session {
   onOutput: ((output: SessionOutput) => void) | undefined;
   /** There is room for inputs again. */
   onRoom: (() => void) | undefined;
+  /**
+   * An input failed. Says whether somebody took note of it and the session shall go on; else it ends.
+   */
+  onFailure: ((verdict: Verdict) => boolean) | undefined;
   /** It has ended; the last call. */
   onEnd: ((end: SessionEnd) => void) | undefined;
   readonly #options: SessionOptions;
@@ -165,6 +172,11 @@ export class Session {
 
   /** Processes one input; its outputs come through `onOutput`. An error ends the session. */
   process(input: Uint8Array, format: string): void {
+    const errorMessage = inputFault(input, this.#options);
+    if (errorMessage !== undefined) {
+      const { RESOURCE_LIMIT: status } = ExecutionStatus;
+      return this.#end({ kind: "failed", verdict: { status, failureReason: FailureReason.INPUT_LIMIT, errorMessage } });
+    }
     this.#enter({ action: "process", format, method: "", input });
   }
 
@@ -346,10 +358,17 @@ export class Session {
     pending.onEnd?.(verdict, end);
     // What a method throws is its caller's business; whatever else goes wrong leaves nothing to go on with.
     const isFatal = verdict.status !== ExecutionStatus.SUCCESS && !(action === "call" && end.kind === "result");
-    if (isFatal && pending.onEnd === undefined) this.#end({ kind: "failed", verdict });
+    if (isFatal && pending.onEnd === undefined) this.#onFailed(verdict, end);
     else if (isFatal && action === "call") this.#end({ kind: "failed", verdict });
     else if (overdrawn !== undefined) this.#end({ kind: "ended", error: overdrawn });
     else this.#pump();
+  }
+
+  /** What code throws need not be the end of an object; its host's death is. */
+  #onFailed(verdict: Verdict, end: TaskEnd): void {
+    if (end.kind !== "result" || !this.onFailure?.(verdict)) return this.#end({ kind: "failed", verdict });
+    this.#waiting.splice(0);
+    this.#waitingBytes = 0;
   }
 
   #verdictOn(end: TaskEnd): Verdict {

@@ -1,0 +1,134 @@
+/**
+ * ExecuteObjectMethod: calls of a user's object, which stays in a session between them.
+ * @module
+ */
+
+import type { ExecuteObjectMethodRequest, ExecuteObjectMethodResponse } from "../../protos/generated/execution.ts";
+import { ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
+import { ServiceError } from "../errors.ts";
+import type { ExecutionContext, Executor } from "../execution/executor.ts";
+import type { Session } from "../execution/sessions/session.ts";
+import type { ExecutionReport } from "../execution/task_run.ts";
+
+const NOTHING = new Uint8Array();
+
+/**
+ * Calls a method of an object: a new one, for which a session is opened, or that of a session.
+ * @throws {ServiceError} as opening a session does
+ */
+export async function executeObjectMethod(
+  request: ExecuteObjectMethodRequest,
+  of: Required<ExecutionContext>,
+  executor: Executor,
+): Promise<ExecuteObjectMethodResponse> {
+  const { objectSpecifier, config, methodName, methodArgsData, serializationFormat, close } = request;
+  if (objectSpecifier === undefined) {
+    throw new ServiceError("INVALID_ARGUMENT", "Cannot call method: neither code_package nor session_id is given");
+  }
+  if (methodName === "" && !close) {
+    throw new ServiceError("INVALID_ARGUMENT", "Cannot call method: method_name is empty");
+  }
+  let session: Session;
+  if (objectSpecifier.$case === "sessionId") {
+    try {
+      session = executor.sessions.find(objectSpecifier.value, of.caller);
+    } catch (error) {
+      if (error instanceof ServiceError && error.code === "NOT_FOUND") return notFound(error.message);
+      throw error;
+    }
+  } else {
+    const opening = await executor.openSession({
+      mode: "object",
+      staysOpen: true,
+      nodeType: "custom",
+      config: new Map(Object.entries(config)),
+      codePackage: objectSpecifier.value,
+      entryPoint: request.entryPoint,
+      options: request.options,
+    }, of);
+    if (opening.session === undefined) return notOpened(opening.report);
+    session = opening.session;
+    if (of.signal.aborted) session.cancel();
+  }
+  const answer = methodName === ""
+    ? CLOSED
+    : await callMethod(session, { methodName, methodArgsData, serializationFormat }, of);
+  if (close && !session.isOver) {
+    session.close();
+    await session.ended;
+    return { ...answer, ...joined(answer, session.takeConsole()), sessionId: "" };
+  }
+  return { ...answer, sessionId: session.isOver ? "" : session.id };
+}
+
+async function callMethod(
+  session: Session,
+  { methodName, methodArgsData, serializationFormat }: Pick<
+    ExecuteObjectMethodRequest,
+    "methodName" | "methodArgsData" | "serializationFormat"
+  >,
+  { signal }: ExecutionContext,
+): Promise<ExecuteObjectMethodResponse> {
+  const { verdict, metrics, stdout, stderr } = await session.call(
+    methodName,
+    methodArgsData,
+    serializationFormat,
+    signal,
+  );
+  const { status, failureReason, errorMessage = "", errorTraceback = "", output = NOTHING } = verdict;
+  return {
+    status,
+    resultData: output,
+    errorMessage,
+    errorTraceback,
+    sessionId: "",
+    metrics,
+    stdout,
+    stderr,
+    failureReason,
+  };
+}
+
+const CLOSED: ExecuteObjectMethodResponse = {
+  status: ExecutionStatus.SUCCESS,
+  resultData: NOTHING,
+  errorMessage: "",
+  errorTraceback: "",
+  sessionId: "",
+  metrics: undefined,
+  stdout: "",
+  stderr: "",
+  failureReason: FailureReason.UNSPECIFIED,
+};
+
+function notFound(errorMessage: string): ExecuteObjectMethodResponse {
+  return {
+    ...CLOSED,
+    status: ExecutionStatus.ERROR,
+    errorMessage,
+    failureReason: FailureReason.INVALID_TASK,
+  };
+}
+
+function notOpened(report: ExecutionReport): ExecuteObjectMethodResponse {
+  const { status, errorMessage, errorTraceback, metrics, stdout, stderr, failureReason } = report;
+  return {
+    status,
+    resultData: NOTHING,
+    errorMessage,
+    errorTraceback,
+    sessionId: "",
+    metrics,
+    stdout,
+    stderr,
+    failureReason,
+  };
+}
+
+/** The console of a call and of what cleaning up wrote after it. */
+function joined(
+  answer: { readonly stdout: string; readonly stderr: string },
+  after: { readonly stdout: string; readonly stderr: string },
+): { stdout: string; stderr: string } {
+  return { stdout: answer.stdout + after.stdout, stderr: answer.stderr + after.stderr };
+}
