@@ -13,7 +13,7 @@
 const UTF8_BYTES_PER_UNIT = 3;
 
 /** Both sides are the same program; a host of another build is refused by this number. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Bytes before a frame's payload. */
 export const FRAME_HEADER_BYTES = 9;

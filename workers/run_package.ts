@@ -5,37 +5,10 @@
 
 import { codecFor } from "./codecs/mod.ts";
 import { DEFAULT_LIMITS } from "./codecs/codec.ts";
-import { openPackage } from "./package/mod.ts";
-import type { PackageOptions, PackageTask } from "./protocol.ts";
-import { TaskError } from "./task_error.ts";
-import { hideFolder } from "./traceback.ts";
-import { UserFailure } from "./user_failure.ts";
+import { loadPackage, notUsable, ofUser, type PackageRunContext } from "./load_package.ts";
+import type { PackageTask } from "./protocol.ts";
 import { collect } from "./user_generators.ts";
 import { fromUserValue, toUserValue } from "./user_values.ts";
-
-export { UserFailure };
-
-/** What the glue offers to the run. */
-export interface PackageRunContext {
-  /** Aborts when the caller goes away, or when most of the time is used. */
-  readonly signal: AbortSignal;
-  /** Has the host write the package's files; gives the URL of the folder that they lie in. */
-  writeFiles(files: ReadonlyMap<string, Uint8Array>): Promise<string>;
-  /** Gives user code what it was granted. */
-  exposeGrants(grants: Pick<PackageOptions, "environment" | "egress">): void;
-  /** Where a task with a scratch folder starts. */
-  readonly workingDirectory: string | undefined;
-}
-
-/** What a task's function gets besides its input. */
-export interface TaskContext {
-  /** Aborts when the caller goes away, or at 90 % of the time limit; its reason says which and how much is left. */
-  readonly signal: AbortSignal;
-  /** Environment variables of the request. */
-  readonly env: Readonly<Record<string, string>>;
-  /** Folder that it may write to and starts in; absent unless it was granted one. */
-  readonly workingDirectory?: string;
-}
 
 /**
  * Validates the package, imports its entry module and calls the entry point with the input.
@@ -48,41 +21,11 @@ export async function runPackage(task: PackageTask, context: PackageRunContext):
   const codec = codecFor(task.format);
   const limits = { memoryLimitBytes: task.memoryLimitBytes, maxOutputBytes: task.maxOutputBytes };
   const input = toUserValue(codec.decode(task.input, limits));
-  const { entryPoint, dependencies, blockedImports, maxPackageBytes, maxUnpackedBytes, maxFiles } = task.options;
-  const { environment } = task.options;
-  const opened = openPackage(task.codePackage, {
-    entryPoint,
-    dependencies,
-    limits: { maxCompressedBytes: maxPackageBytes, maxUnpackedBytes, maxFiles },
-    policy: { allowedBuiltins: [], blockedImports },
-  });
-  if (opened.runtime !== "deno") {
-    throw new TaskError("INVALID_TASK", "Cannot run package: this version of the service runs no Python packages");
-  }
-  const [dependency] = [...dependencies, ...opened.manifest?.dependencies ?? []];
-  if (dependency !== undefined) {
-    throw new TaskError(
-      "INVALID_TASK",
-      `Cannot install dependency "${dependency.slice(0, 200)}": this version of the service installs no packages`,
-    );
-  }
-  const codeUrl = await context.writeFiles(opened.files);
-  hideFolder(codeUrl);
-  const { path, exportName } = opened.entry;
-  context.exposeGrants(task.options);
-  // The path consists of segments that validation has checked; they may hold characters that a URL escapes.
-  const url = new URL(path.split("/").map(encodeURIComponent).join("/"), codeUrl).href;
-  const module: Readonly<Record<string, unknown>> = await ofUser(() => import(url));
-  const entry = module[exportName];
-  if (typeof entry !== "function") throw notCallable(module, path, exportName);
-  const { signal, workingDirectory } = context;
-  const taskContext: TaskContext = Object.freeze({
-    signal,
-    env: Object.freeze({ ...environment }),
-    ...(workingDirectory === undefined ? {} : { workingDirectory }),
-  });
+  const entry = await loadPackage(task, context);
+  const { exported } = entry;
+  if (typeof exported !== "function") throw notUsable(entry);
   const result = await ofUser(async () =>
-    await collect(await Reflect.apply(entry, undefined, [input, taskContext]), task.memoryLimitBytes)
+    await collect(await Reflect.apply(exported, undefined, [input, entry.taskContext]), task.memoryLimitBytes)
   );
   return codec.encode(
     fromUserValue(result, {
@@ -92,20 +35,4 @@ export async function runPackage(task: PackageTask, context: PackageRunContext):
     }),
     limits,
   );
-}
-
-/** Runs user code. */
-async function ofUser<T>(run: () => Promise<T>): Promise<T> {
-  try {
-    return await run();
-  } catch (thrown) {
-    throw new UserFailure(thrown);
-  }
-}
-
-function notCallable(module: Readonly<Record<string, unknown>>, path: string, exportName: string): TaskError {
-  const names = Object.keys(module).filter((name) => typeof module[name] === "function");
-  const there = names.length === 0 ? "it exports no function" : `it exports ${names.slice(0, 20).join(", ")}`;
-  const kind = exportName in module ? `is a ${typeof module[exportName]}` : "does not exist";
-  return new TaskError("INVALID_TASK", `Cannot run "${path}:${exportName}": the export ${kind}; ${there}`);
 }

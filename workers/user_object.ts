@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { TaskContext } from "./run_package.ts";
+import type { TaskContext } from "./load_package.ts";
 import { TaskError } from "./task_error.ts";
 import { guard, settle, type UserOutput } from "./user_failure.ts";
 import { collect, outputsOf } from "./user_generators.ts";

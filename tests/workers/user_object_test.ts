@@ -1,5 +1,5 @@
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import type { TaskContext } from "../../workers/run_package.ts";
+import type { TaskContext } from "../../workers/load_package.ts";
 import { TaskError } from "../../workers/task_error.ts";
 import { UserFailure, type UserOutput } from "../../workers/user_failure.ts";
 import { UserObject, type UserObjectOptions } from "../../workers/user_object.ts";
