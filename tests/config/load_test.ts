@@ -135,7 +135,7 @@ const REFUSED: readonly [what: string, yaml: string, fault: RegExp][] = [
     "pool: { zzz: 1 }",
     /unknown key; known here: maxWorkers, maxTaskHosts, readyTaskHosts, keptIdleTimeoutMs, startTimeoutMs/,
   ],
-  ["a list", "- server", /must be a section with the keys server, auth, execution/],
+  ["a list", "- server", /must be a section with the keys server, auth, execution, sessions/],
   ["a prototype", "__proto__: { polluted: 1 }", /service\.yaml:1: __proto__: unknown key/],
   ["a section of another file", "policy: {}", /policy: unknown key/],
   ["an endless value", `pool: { maxWorkers: ${"x".repeat(500)} }`, /maxWorkers: "x{79}… is not allowed/],
