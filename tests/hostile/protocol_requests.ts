@@ -7,8 +7,12 @@
  */
 
 import assert from "node:assert/strict";
-import { ExecuteCustomTaskRequest, RemoteExecutionServiceClient } from "../../protos/generated/execution.ts";
-import { ExecutionOptions } from "../../protos/generated/types.ts";
+import {
+  ExecuteCustomTaskRequest,
+  ExecuteObjectMethodRequest,
+  RemoteExecutionServiceClient,
+} from "../../protos/generated/execution.ts";
+import { ExecutionOptions, ExecutionStatus } from "../../protos/generated/types.ts";
 import { connect, unary } from "../support/client.ts";
 import { until } from "../support/processes.ts";
 import { concat, writeZip } from "../support/zip_writer.ts";
@@ -159,15 +163,16 @@ export const REQUESTS: ProtocolCases = {
       const client = connect(RemoteExecutionServiceClient, target.server.address);
       try {
         const outcomes = await each(GUESSES, async (sessionId): Promise<Outcome> => {
-          const answer = await unary(client, client.executeObjectMethod, {
+          const request = ExecuteObjectMethodRequest.fromPartial({
             objectSpecifier: { $case: "sessionId", value: sessionId },
-            config: {},
             serializationFormat: "json",
             methodName: "run",
             methodArgsData: new TextEncoder().encode("[]"),
-          }).answer;
-          const text = answer.ok ? "" : answer.details;
-          return { what: show(sessionId), statuses: [answer.ok ? "OK" : callStatus[answer.code] ?? ""], text };
+          });
+          const answer = await unary(client, client.executeObjectMethod, request).answer;
+          const text = answer.ok ? answer.response.errorMessage : answer.details;
+          const name = answer.ok ? ExecutionStatus[answer.response.status] : callStatus[answer.code];
+          return { what: show(sessionId), statuses: [name ?? ""], text };
         });
         const texts = new Set(outcomes.map(({ what, text }) => text.replaceAll(what, "<id>")));
         return outcomes.map((outcome) => ({ ...outcome, faults: texts.size > 1 ? ["they can be told apart"] : [] }));
@@ -175,7 +180,7 @@ export const REQUESTS: ProtocolCases = {
         client.close();
       }
     },
-    instead: { status: "UNIMPLEMENTED", why: "a build without sessions of objects knows no ids at all" },
+    instead: { status: "ERROR", why: "the contract has sessions that are not found answered with ERROR" },
   },
   "req-dup-id-parallel": {
     attack: (target) => Promise.all(Array.from({ length: 20 }, () => target.task({ code: OK }).then(expecting(1)))),

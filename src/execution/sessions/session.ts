@@ -398,12 +398,14 @@ export class Session {
     const dropped = this.#waiting.splice(0);
     this.#waitingBytes = 0;
     for (const { onEnd } of dropped) onEnd?.(CANCELLED, { kind: "returned" });
+    // Who hears of a failure need not wait until user code has cleaned up behind it.
+    if (end.kind !== "closed") this.onEnd?.(end);
     void this.#stream.close().finally(() => {
       const { backgroundCpuMs } = this.#stream;
       this.totals.addBackground(backgroundCpuMs);
       this.#options.lease.charge(backgroundCpuMs);
       this.#options.lease.end(0);
-      this.onEnd?.(end);
+      if (end.kind === "closed") this.onEnd?.(end);
       this.#ended.resolve(end);
     });
   }

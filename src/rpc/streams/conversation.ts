@@ -6,6 +6,7 @@
 
 import { status } from "@grpc/grpc-js";
 import type { EventEmitter } from "node:events";
+import { ExecutionStatus, FailureReason } from "../../../protos/generated/types.ts";
 import { type ErrorCode, ServiceError } from "../../errors.ts";
 import type { Executor, SessionRequest } from "../../execution/executor.ts";
 import type { Session, SessionEnd, SessionOutput } from "../../execution/sessions/session.ts";
@@ -186,7 +187,15 @@ export class Conversation<Request> {
 
   #attach(sessionId: string): void {
     const { executor } = this.#context;
-    const session = executor.sessions.find(sessionId, this.#caller);
+    let session: Session;
+    try {
+      session = executor.sessions.find(sessionId, this.#caller);
+    } catch (error) {
+      if (!(error instanceof ServiceError) || error.code !== "NOT_FOUND") throw error;
+      const { message: errorMessage } = error;
+      this.#stream.write(this.#dialect.refused({ status: ExecutionStatus.ERROR, errorMessage, errorTraceback: "" }));
+      return this.#end();
+    }
     if (session.onOutput !== undefined) {
       throw new ServiceError("INVALID_ARGUMENT", `Cannot stream: session "${sessionId}" has a stream already`);
     }
@@ -276,7 +285,10 @@ export class Conversation<Request> {
       case "ended": {
         const { error } = end;
         if (UNPROMPTED.has(error.code)) {
-          this.#stream.write(this.#dialect.failed(session, { failureReason: 0, errorMessage: error.message }));
+          this.#stream.write(this.#dialect.failed(session, {
+            failureReason: FailureReason.UNSPECIFIED,
+            errorMessage: error.message,
+          }));
         }
         return this.#fail(error);
       }

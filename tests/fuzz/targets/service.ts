@@ -93,7 +93,8 @@ const METHODS: readonly Method[] = [
     isStream: true,
     weight: 3,
     seed: () =>
-      StreamData.encode(StreamData.fromPartial({ payload: { $case: "init", value: { nodeType: "N" } } })).finish(),
+      StreamData.encode(StreamData.fromPartial({ payload: { $case: "init", value: { nodeType: "PassThroughNode" } } }))
+        .finish(),
   },
   {
     path: S.streamObject.path,
@@ -122,7 +123,7 @@ export const service: Target = {
   name: "service",
   description: "messages of the gRPC service",
   iterations: 500,
-  reaches: ["ExecuteNode OK", "ExecuteNode INTERNAL", "ExecuteCustomTask OK", "StreamNode UNIMPLEMENTED"],
+  reaches: ["ExecuteNode OK", "ExecuteNode INTERNAL", "ExecuteCustomTask OK", "StreamNode OK"],
   generate(random) {
     const index = random.pick(WEIGHTED);
     let message = METHODS[index]?.seed(random) ?? new Uint8Array();
