@@ -230,6 +230,13 @@ Deno.test("Sessions end when their time is up, and say so", async (test) => {
     assert.equal((await talk.ended).code, status.DEADLINE_EXCEEDED);
   });
 
+  await test.step("of a call that does not say what it wants", async () => {
+    using talk = new ObjectTalk(client);
+    const { code, details } = await talk.ended;
+    assert.equal(code, status.DEADLINE_EXCEEDED);
+    assert.match(details, /no init came within sessions\.idleTimeoutMs, 300 ms/);
+  });
+
   await test.step("no more are opened than may be", async () => {
     const ids = [await open(client), await open(client)];
     await assert.rejects(open(client), /status 8.*sessions\.maxSessions is 2/);

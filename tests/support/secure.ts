@@ -78,6 +78,7 @@ export async function openStream(
       call.on("status", resolve);
       call.on("error", () => {});
       call.on("data", () => {});
+      call.end();
     });
   } finally {
     stub.close();

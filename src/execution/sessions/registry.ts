@@ -37,6 +37,11 @@ export class Sessions implements Disposable {
     return this.#open.size;
   }
 
+  /** How long a session, or a call that is to open one, may go without a word, in milliseconds. */
+  get idleTimeoutMs(): number {
+    return this.#limits.idleTimeoutMs;
+  }
+
   /** Bytes of outputs that a caller may leave unread. */
   get unreadLimitBytes(): number {
     return this.#limits.unreadKb * 1024;

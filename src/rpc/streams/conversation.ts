@@ -70,6 +70,7 @@ export class Conversation<Request> {
   readonly #caller: string;
   #state: State = { kind: "new" };
   #format: string | undefined;
+  #initTimer: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(
     context: ConversationContext,
@@ -90,6 +91,7 @@ export class Conversation<Request> {
   ): void {
     const conversation = new Conversation(context, dialect, of);
     context.openCalls.add(of.call);
+    conversation.#awaitInit();
     of.stream.start({
       onMessage: (message) => conversation.#onMessage(message),
       onHalfClose: () => conversation.#onHalfClose(),
@@ -98,7 +100,18 @@ export class Conversation<Request> {
     });
   }
 
+  /** A call that never says what it wants must not stay for ever. */
+  #awaitInit(): void {
+    const { idleTimeoutMs } = this.#context.executor.sessions;
+    this.#initTimer = setTimeout(() => {
+      const { method } = this.#dialect;
+      const state = `no init came within sessions.idleTimeoutMs, ${idleTimeoutMs} ms`;
+      this.#fail(new ServiceError("DEADLINE_EXCEEDED", `Cannot run ${method}: ${state}`));
+    }, idleTimeoutMs);
+  }
+
   #onMessage(message: Request): void {
+    clearTimeout(this.#initTimer);
     try {
       const incoming = this.#dialect.read(message);
       if (this.#state.kind === "new") this.#begin(incoming);
@@ -261,6 +274,7 @@ export class Conversation<Request> {
   }
 
   #onGone(): void {
+    clearTimeout(this.#initTimer);
     const state = this.#state;
     this.#state = { kind: "over" };
     this.#context.observer.requestEnded(this.#dialect.method, "CANCELLED");
@@ -313,6 +327,7 @@ export class Conversation<Request> {
   }
 
   #fail(error: unknown): void {
+    clearTimeout(this.#initTimer);
     const state = this.#state;
     this.#state = { kind: "over" };
     const code = this.#stream.fail(error, this.#dialect.method);
