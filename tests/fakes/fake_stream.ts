@@ -46,13 +46,16 @@ export const LAST_WORDS = "closed\n";
 /** Answers a call to its end. */
 export function serveStream(call: ExecuteCall, { onInit, process, flush }: FakeStream = {}): void {
   let inputs = 0;
+  let failed = false;
   call.on("data", ({ requestType: request }: StreamExecuteRequest) => {
+    if (failed) return; // What was on its way already.
     if (request?.$case === "init") {
       onInit?.(request.value);
       sendInit(call);
     } else if (request?.$case === "data") {
       const answer = process?.(request.value.inputData, inputs++) ?? [{ outputData: request.value.inputData }];
       if (!("failure" in answer)) return sendOutputs(call, answer);
+      failed = true;
       const error = StreamErrorResponse.fromPartial({ sessionId: SESSION_ID, ...answer.failure });
       call.write({ responseType: { $case: "error", value: error } });
       call.end();

@@ -55,7 +55,8 @@ const OTHER_FORMATS: ReadonlyMap<number, string> = new Map([
 const SUB_FORMAT_TAIL = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
 
 /** Sizes that programs write for a data chunk when they cannot seek back to put in the true one. */
-const UNKNOWN_SIZES: ReadonlySet<number> = new Set([0xffffffff, 0x7fffffff, 0xffffffff - 36, 0x7fffffff - 36]);
+const UNKNOWN_SIZE = 0xffffffff;
+const UNKNOWN_SIZES: ReadonlySet<number> = new Set([UNKNOWN_SIZE, 0x7fffffff, 0xffffffff - 36, 0x7fffffff - 36]);
 
 const HEADER_BYTES = 44;
 const FLOAT_HEADER_BYTES = 58;
@@ -73,28 +74,69 @@ const SAMPLE_BYTES = { pcm8: 1, pcm16: 2, pcm24: 3, pcm32: 4, float32: 4, float6
  * @throws {MediaError} for anything that is not such a file, one that ends too early among it.
  */
 export function decodeWav(bytes: Uint8Array): DecodedWav {
+  const head = readWavHead(bytes);
+  if ("missing" in head) throw new MediaError(head.missing);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const { channels, sampleRate, encoding } = head;
+  return { samples: readWavSamples(dataChunk(view, head), head), channels, sampleRate, encoding };
+}
+
+/** What stands before the samples of a WAV file. */
+export interface WavHead {
+  readonly encoding: WavEncoding;
+  readonly channels: number;
+  /** In Hz. */
+  readonly sampleRate: number;
+  /** Where the samples start, in bytes. */
+  readonly dataStart: number;
+  /** Bytes of samples as the file says; `undefined` where its writer could not know. */
+  readonly dataBytes: number | undefined;
+}
+
+/** A file whose first bytes do not reach to the samples. */
+export interface IncompleteHead {
+  /** What is wrong with it if there are no more bytes. */
+  readonly missing: string;
+  /** Bytes from its start that have to be there before it is worth to look again. */
+  readonly neededBytes: number;
+}
+
+/**
+ * Reads what comes before the samples, for files that come bit by bit.
+ * @param bytes The file's first
+ * @throws {MediaError} for bytes that no WAV file starts with
+ */
+export function readWavHead(bytes: Uint8Array): WavHead | IncompleteHead {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const noWav = "Not a WAV file: it does not start with RIFF and WAVE";
+  if (bytes.length < 12) return { missing: noWav, neededBytes: 12 };
   const magic = tag(bytes, 0);
   if (magic === "RF64" || magic === "BW64") throw new MediaError(`${magic} files (over 4 GiB) are not supported`);
-  if (magic !== "RIFF" || tag(bytes, 8) !== "WAVE") {
-    throw new MediaError("Not a WAV file: it does not start with RIFF and WAVE");
-  }
+  if (magic !== "RIFF" || tag(bytes, 8) !== "WAVE") throw new MediaError(noWav);
   let format: Format | undefined;
-  for (let position = 12; position + 8 <= bytes.length;) {
+  let position = 12;
+  while (position + 8 <= bytes.length) {
     const id = tag(bytes, position);
     const size = view.getUint32(position + 4, true);
     const start = position + 8;
     if (id === "data") {
       if (format === undefined) throw new MediaError("Malformed WAV file: the data chunk comes before the fmt chunk");
-      return readSamples(dataChunk(view, { start, size }, format), format);
+      return { ...format, dataStart: start, dataBytes: UNKNOWN_SIZES.has(size) ? undefined : size };
     }
     if (start + size > bytes.length) {
-      throw new MediaError(`Malformed WAV file: chunk ${JSON.stringify(id)} is cut off after ${bytes.length} bytes`);
+      const missing = `Malformed WAV file: chunk ${JSON.stringify(id)} is cut off after ${bytes.length} bytes`;
+      return { missing, neededBytes: start + size };
     }
     if (id === "fmt ") format = readFormat(view, { start, size });
     position = start + size + (size % 2); // Chunks start at even places.
   }
-  throw new MediaError(`Malformed WAV file: it has no ${format === undefined ? "fmt" : "data"} chunk`);
+  const missing = `Malformed WAV file: it has no ${format === undefined ? "fmt" : "data"} chunk`;
+  return { missing, neededBytes: position + 8 };
+}
+
+/** Bytes of one sample of each channel. */
+export function wavBlockBytes({ encoding, channels }: Pick<WavHead, "encoding" | "channels">): number {
+  return SAMPLE_BYTES[encoding] * channels;
 }
 
 /**
@@ -104,21 +146,50 @@ export function decodeWav(bytes: Uint8Array): DecodedWav {
  * @throws {MediaError} for more than 65,535 channels, a rate that is not a positive whole number, or over 4 GiB.
  */
 export function encodeWav(audio: WavAudio, encoding: WavOutputEncoding = "pcm16"): EncodedWav {
-  const { samples, channels, sampleRate } = audio;
+  const { samples, channels } = audio;
+  const head = encodeWavHead(audio, encoding, samples.length / channels);
+  if (samples.length % channels !== 0) throw new RangeError("samples.length must be a multiple of channels");
+  const data = encodeWavSamples(audio, encoding);
+  const bytes = new Uint8Array(head.length + data.bytes.length + data.bytes.length % 2);
+  bytes.set(head);
+  bytes.set(data.bytes, head.length);
+  return { bytes, clipped: data.clipped };
+}
+
+/**
+ * What stands before the samples in a WAV file.
+ *
+ * @param length Samples of each channel; `undefined` when nobody knows yet, and readers go on to the file's end
+ * @throws {MediaError} as {@linkcode encodeWav}
+ */
+export function encodeWavHead(
+  { channels, sampleRate }: Pick<WavAudio, "channels" | "sampleRate">,
+  encoding: WavOutputEncoding,
+  length: number | undefined,
+): Uint8Array<ArrayBuffer> {
   if (!Number.isInteger(channels) || channels < 1 || channels > 0xffff) {
     throw new MediaError(`A WAV file has 1 to 65535 channels, not ${channels}`);
   }
   if (!Number.isInteger(sampleRate) || sampleRate < 1 || sampleRate > 0xffffffff) {
     throw new MediaError(`A WAV file's sample rate is a whole number of Hz, not ${sampleRate}`);
   }
-  if (samples.length % channels !== 0) throw new RangeError("samples.length must be a multiple of channels");
-  const dataBytes = samples.length * SAMPLE_BYTES[encoding];
   const headerBytes = encoding === "float32" ? FLOAT_HEADER_BYTES : HEADER_BYTES;
-  if (headerBytes + dataBytes + 1 > 0xffffffff) throw new MediaError("A WAV file holds less than 4 GiB");
-  const bytes = new Uint8Array(headerBytes + dataBytes + (dataBytes % 2));
-  const view = new DataView(bytes.buffer);
-  writeHeader(view, { audio, encoding, dataBytes, headerBytes });
-  return { bytes, clipped: writeSamples(view, { audio, encoding, start: headerBytes }) };
+  const dataBytes = length === undefined ? undefined : length * channels * SAMPLE_BYTES[encoding];
+  if (dataBytes !== undefined && headerBytes + dataBytes + 1 > 0xffffffff) {
+    throw new MediaError("A WAV file holds less than 4 GiB");
+  }
+  const bytes = new Uint8Array(headerBytes);
+  writeHeader(new DataView(bytes.buffer), { channels, sampleRate, encoding, dataBytes, headerBytes });
+  return bytes;
+}
+
+/** Samples as they lie in a WAV file. */
+export function encodeWavSamples(
+  { samples, channels }: Pick<WavAudio, "samples" | "channels">,
+  encoding: WavOutputEncoding,
+): EncodedWav {
+  const bytes = new Uint8Array(samples.length * SAMPLE_BYTES[encoding]);
+  return { bytes, clipped: writeSamples(new DataView(bytes.buffer), { samples, channels, encoding }) };
 }
 
 /** The encoding that loses nothing of a file, of those that {@linkcode encodeWav} writes. */
@@ -187,22 +258,29 @@ function encodingOf(code: number, sampleBytes: number): WavEncoding | undefined 
   return ([undefined, "pcm8", "pcm16", "pcm24", "pcm32"] as const)[sampleBytes];
 }
 
-function dataChunk(view: DataView, { start, size }: Chunk, format: Format): DataView {
-  const blockBytes = SAMPLE_BYTES[format.encoding] * format.channels;
-  const available = view.byteLength - start;
-  if (UNKNOWN_SIZES.has(size) && size > available) {
-    return new DataView(view.buffer, view.byteOffset + start, available - (available % blockBytes));
+function dataChunk(view: DataView, head: WavHead): DataView {
+  const { dataStart, dataBytes } = head;
+  const blockBytes = wavBlockBytes(head);
+  const available = view.byteLength - dataStart;
+  if (dataBytes === undefined) {
+    return new DataView(view.buffer, view.byteOffset + dataStart, available - (available % blockBytes));
   }
-  if (size > available) {
-    throw new MediaError(`Malformed WAV file: its data chunk says ${size} bytes, but only ${available} are there`);
+  if (dataBytes > available) {
+    throw new MediaError(`Malformed WAV file: its data chunk says ${dataBytes} bytes, but only ${available} are there`);
   }
-  if (size % blockBytes !== 0) {
-    throw new MediaError(`Malformed WAV file: ${size} bytes of data are no whole number of ${blockBytes}-byte blocks`);
+  if (dataBytes % blockBytes !== 0) {
+    throw new MediaError(
+      `Malformed WAV file: ${dataBytes} bytes of data are no whole number of ${blockBytes}-byte blocks`,
+    );
   }
-  return new DataView(view.buffer, view.byteOffset + start, size);
+  return new DataView(view.buffer, view.byteOffset + dataStart, dataBytes);
 }
 
-function readSamples(data: DataView, { encoding, channels, sampleRate }: Format): DecodedWav {
+/** Samples as they lie in a file, whole blocks of them, as float32 of shape (channels, samples). */
+export function readWavSamples(
+  data: DataView,
+  { encoding, channels }: Pick<WavHead, "encoding" | "channels">,
+): Float32Array {
   const sampleBytes = SAMPLE_BYTES[encoding];
   const length = data.byteLength / sampleBytes / channels;
   const samples = new Float32Array(length * channels);
@@ -213,7 +291,7 @@ function readSamples(data: DataView, { encoding, channels, sampleRate }: Format)
       samples[channel * length + index] = read(position);
     }
   }
-  return { samples, channels, sampleRate, encoding };
+  return samples;
 }
 
 /** Reads the sample that starts at a byte position, full scale ±1. */
@@ -235,18 +313,19 @@ function sampleReader(data: DataView, encoding: WavEncoding): (position: number)
 }
 
 interface HeaderFields {
-  readonly audio: WavAudio;
+  readonly channels: number;
+  readonly sampleRate: number;
   readonly encoding: WavOutputEncoding;
-  readonly dataBytes: number;
+  readonly dataBytes: number | undefined;
   readonly headerBytes: number;
 }
 
-function writeHeader(view: DataView, { audio, encoding, dataBytes, headerBytes }: HeaderFields): void {
-  const { channels, sampleRate } = audio;
+function writeHeader(view: DataView, fields: HeaderFields): void {
+  const { channels, sampleRate, encoding, dataBytes, headerBytes } = fields;
   const sampleBytes = SAMPLE_BYTES[encoding];
   const isFloat = encoding === "float32";
   writeTag(view, 0, "RIFF");
-  view.setUint32(4, view.byteLength - 8, true);
+  view.setUint32(4, dataBytes === undefined ? UNKNOWN_SIZE : headerBytes + dataBytes + dataBytes % 2 - 8, true);
   writeTag(view, 8, "WAVE");
   writeTag(view, 12, "fmt ");
   view.setUint32(16, isFloat ? 18 : 16, true);
@@ -260,10 +339,10 @@ function writeHeader(view: DataView, { audio, encoding, dataBytes, headerBytes }
     // Formats other than PCM name the size of their extension (none) and have a fact chunk.
     writeTag(view, 38, "fact");
     view.setUint32(42, 4, true);
-    view.setUint32(46, audio.samples.length / channels, true);
+    view.setUint32(46, dataBytes === undefined ? UNKNOWN_SIZE : dataBytes / channels / sampleBytes, true);
   }
   writeTag(view, headerBytes - 8, "data");
-  view.setUint32(headerBytes - 4, dataBytes, true);
+  view.setUint32(headerBytes - 4, dataBytes ?? UNKNOWN_SIZE, true);
 }
 
 function writeTag(view: DataView, position: number, text: string): void {
@@ -273,11 +352,10 @@ function writeTag(view: DataView, position: number, text: string): void {
 /** Writes the samples interleaved and counts those that do not fit. */
 function writeSamples(
   view: DataView,
-  { audio, encoding, start }: { audio: WavAudio; encoding: WavOutputEncoding; start: number },
+  { samples, channels, encoding }: { samples: Float32Array; channels: number; encoding: WavOutputEncoding },
 ): number {
-  const { samples, channels } = audio;
   const length = samples.length / channels;
-  let position = start;
+  let position = 0;
   let clipped = 0;
   for (let index = 0; index < length; index++) {
     for (let channel = 0; channel < channels; channel++, position += SAMPLE_BYTES[encoding]) {
