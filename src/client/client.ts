@@ -269,18 +269,15 @@ export class RemoteExecutionClient implements Disposable {
   }
 
   /**
-   * Makes an object of user code that lives in the service, and keeps its state from call to call until it is closed.
+   * An object of user code that lives in the service, and keeps its state from call to call until it is closed. The first
+   * call makes it, and rejects where it cannot be made.
    *
    * @param codePackage Exports a class, which is made with `config`, or an object
-   * @throws {ExecutionError} when it cannot be made
-   * @throws {RpcError} PERMISSION_DENIED when the policy does not grant what `options` asks for
+   * @throws {RangeError} for limits that are no whole numbers
+   * @throws {TypeError} for parameters that cannot be written
    */
-  openObject(
-    codePackage: Uint8Array,
-    init: Omit<CodeInit, "codePackage"> = {},
-    options: CallOptions = {},
-  ): Promise<ObjectSession> {
-    return ObjectSession.open({ ...init, codePackage }, this.#objectCalls, options);
+  openObject(codePackage: Uint8Array, init: Omit<CodeInit, "codePackage"> = {}): ObjectSession {
+    return new ObjectSession({ ...init, codePackage }, this.#objectCalls);
   }
 
   /** Gives a stream of inputs to the `process` of an object that is made for it, and ends with it. */

@@ -36,43 +36,43 @@ export interface ObjectCalls {
  * An object that keeps its state from call to call, until it is closed or the service's limits of idle time and age end
  * it. Made by {@linkcode RemoteExecutionClient.openObject}; whoever opens it closes it.
  *
- * Calls of one object run one after the other, in the order in which they were made. None is made again by itself.
+ * The first call makes the object; calls that are made meanwhile wait for it. Calls of one object run one after the other.
+ * None is made again by itself, for it may have changed the object.
  *
  * Every method rejects with {@linkcode ExecutionError} when the object failed or its session is gone.
  *
  * @example
  * ```ts ignore
- * await using counter = await client.openObject(await packagePath("counter.ts"), { config: { start: 5 } });
+ * await using counter = client.openObject(await packagePath("counter.ts"), { config: { start: 5 } });
  * const { value } = await counter.call("add", 1);
  * ```
  */
 export class ObjectSession implements AsyncDisposable {
+  /** Format of arguments and results. */
+  readonly format: Format;
+  readonly #init: ExecuteObjectMethodRequest;
   readonly #calls: ObjectCalls;
-  #closed: Promise<void> | undefined;
+  #sessionId: string | undefined;
+  /** Resolves when the call that makes the object has been answered, whatever it came to. */
+  #opening: Promise<void> | undefined;
 
-  private constructor(
-    /** Name of the session. */
-    readonly sessionId: string,
-    /** Format of arguments and results. */
-    readonly format: Format,
-    calls: ObjectCalls,
-  ) {
-    this.#calls = calls;
-  }
-
-  /** Makes the object in a session of its own. */
-  static async open(init: CodeInit, calls: ObjectCalls, options: CallOptions): Promise<ObjectSession> {
+  /** @throws {TypeError} for parameters that cannot be written @throws {RangeError} for limits that are no whole numbers */
+  constructor(init: CodeInit, calls: ObjectCalls) {
     const { codePackage, entryPoint = "", config = {}, format = "pickle" } = init;
-    const request = ExecuteObjectMethodRequest.fromPartial({
+    this.format = format;
+    this.#calls = calls;
+    this.#init = ExecuteObjectMethodRequest.fromPartial({
       objectSpecifier: { $case: "codePackage", value: codePackage },
       config: toConfig(config),
       serializationFormat: format,
       entryPoint,
-      options: toExecutionOptions(init.options),
     });
-    const response = await calls.execute(request, options);
-    if (response.status !== ExecutionStatus.SUCCESS) throw new ExecutionError(response);
-    return new ObjectSession(response.sessionId, format, calls);
+    this.#init.options = toExecutionOptions(init.options);
+  }
+
+  /** Name of the session; `undefined` until the first call was answered, and when it is closed. */
+  get sessionId(): string | undefined {
+    return this.#sessionId;
   }
 
   /**
@@ -87,28 +87,43 @@ export class ObjectSession implements AsyncDisposable {
   async callWith(options: CallOptions, method: string, ...args: readonly PlainValue[]): Promise<ObjectResult> {
     const { format } = this;
     const { limits } = this.#calls;
-    const methodArgsData = encodeInput(args, format, limits);
-    return new ObjectResult(await this.#execute({ methodName: method, methodArgsData }, options), format, limits);
+    const request = { methodName: method, methodArgsData: encodeInput(args, format, limits) };
+    while (this.#opening !== undefined) await this.#opening;
+    const response = this.#sessionId === undefined
+      ? await this.#open(request, options)
+      : await this.#calls.execute(this.#inSession(this.#sessionId, request), options);
+    if (response.status !== ExecutionStatus.SUCCESS) throw new ExecutionError(response);
+    return new ObjectResult(response, format, limits);
   }
 
   /**
    * Gives a stream of inputs to the object's `process`, and yields its outputs as they come; see
    * {@linkcode RemoteExecutionClient.streamNode} for how fast, and for how it ends. The object outlives the stream.
+   *
+   * @throws {TypeError} before the first call, when there is no object yet; `streamObject` makes one for the stream
    */
   stream(inputs: Inputs, options: CallOptions = {}): AsyncGenerator<Output, void, void> {
+    const { format } = this;
+    const value = this.#sessionId;
+    if (value === undefined) throw new TypeError("Cannot stream: the object has no session before its first call");
     const init = {
-      objectSpecifier: { $case: "sessionId", value: this.sessionId },
+      objectSpecifier: { $case: "sessionId", value },
       config: {},
-      serializationFormat: this.format,
+      serializationFormat: format,
       entryPoint: "",
       options: undefined,
     } as const;
-    return streamObject(init, { inputs, format: this.format, calls: this.#calls }, options);
+    return streamObject(init, { inputs, format, calls: this.#calls }, options);
   }
 
-  /** Closes the session, which cleans up the object. Closing twice is closing once. */
-  close(options: CallOptions = {}): Promise<void> {
-    return this.#closed ??= this.#execute({ close: true }, options).then(() => {});
+  /** Closes the session, which cleans up the object. Closing twice is closing once; a later call makes a new object. */
+  async close(options: CallOptions = {}): Promise<void> {
+    while (this.#opening !== undefined) await this.#opening;
+    const sessionId = this.#sessionId;
+    if (sessionId === undefined) return;
+    this.#sessionId = undefined;
+    const response = await this.#calls.execute(this.#inSession(sessionId, { close: true }), options);
+    if (response.status !== ExecutionStatus.SUCCESS) throw new ExecutionError(response);
   }
 
   /** Closes the session; one that is gone already is closed. */
@@ -118,21 +133,34 @@ export class ObjectSession implements AsyncDisposable {
     });
   }
 
-  async #execute(
-    request: { methodName?: string; methodArgsData?: Uint8Array; close?: boolean },
-    options: CallOptions,
-  ): Promise<ExecuteObjectMethodResponse> {
-    const response = await this.#calls.execute(
-      ExecuteObjectMethodRequest.fromPartial({
-        objectSpecifier: { $case: "sessionId", value: this.sessionId },
-        serializationFormat: this.format,
-        ...request,
-      }),
-      options,
-    );
-    if (response.status !== ExecutionStatus.SUCCESS) throw new ExecutionError(response);
-    return response;
+  async #open(call: MethodCall, options: CallOptions): Promise<ExecuteObjectMethodResponse> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#opening = promise;
+    try {
+      const response = await this.#calls.execute({ ...this.#init, ...call }, options);
+      // There is a session also when the method itself failed.
+      this.#sessionId = response.sessionId || undefined;
+      return response;
+    } finally {
+      this.#opening = undefined;
+      resolve();
+    }
   }
+
+  #inSession(sessionId: string, call: Partial<MethodCall>): ExecuteObjectMethodRequest {
+    return ExecuteObjectMethodRequest.fromPartial({
+      objectSpecifier: { $case: "sessionId", value: sessionId },
+      serializationFormat: this.format,
+      ...call,
+    });
+  }
+}
+
+/** What differs from call to call. */
+interface MethodCall {
+  readonly methodName: string;
+  readonly methodArgsData: Uint8Array;
+  readonly close?: true;
 }
 
 /** A stream through an object that is made for it, and ends with it. */

@@ -36,72 +36,74 @@ function sums(onInit: (init: StreamObjectInit) => void) {
   };
 }
 
-Deno.test("RemoteExecutionClient.openObject() opens a session, calls its methods, and closes it", async () => {
+Deno.test("ObjectSession makes its object with the first call, calls it in its session, and closes it", async () => {
   const seen: ExecuteObjectMethodRequest[] = [];
   const executeObjectMethod = (request: ExecuteObjectMethodRequest) => {
     seen.push(request);
-    const resultData = request.methodArgsData;
-    return { ...SUCCESS, resultData, stdout: "called\n", metrics: undefined };
+    return { ...SUCCESS, resultData: request.methodArgsData, stdout: "called\n" };
   };
   await withFake({ executeObjectMethod }, async (client) => {
-    const init = {
-      entryPoint: "main.ts:Counter",
-      config: { start: 5 },
-      format: "json",
-      options: { memoryLimitMb: 64 },
-    };
-    await using object = await client.openObject(PACKAGE, { ...init, format: "json" });
-    assert.equal(object.sessionId, "object-1");
-    const { value, stdout, stderr } = await object.call("add", 1, { by: [2] });
+    const config = { start: 5 };
+    const init = { entryPoint: "main.ts:Counter", config, format: "json", options: { memoryLimitMb: 64 } } as const;
+    await using object = client.openObject(PACKAGE, init);
+    assert.equal(object.sessionId, undefined);
+    // At once: the second has to wait for the session of the first.
+    const [{ value, stdout, stderr }] = await Promise.all([object.call("add", 1, { by: [2] }), object.call("get")]);
     assert.deepEqual([value, stdout, stderr], [[1n, new Map([["by", [2n]]])], "called\n", ""]);
+    assert.equal(object.sessionId, "object-1");
     await object.close();
+    await object.close();
+    assert.equal(object.sessionId, undefined);
   });
   assert.deepEqual(
     seen.map(({ objectSpecifier, methodName, close }) => [objectSpecifier?.$case, methodName, close]),
-    [["codePackage", "", false], ["sessionId", "add", false], ["sessionId", "", true]],
+    [["codePackage", "add", false], ["sessionId", "get", false], ["sessionId", "", true]],
   );
   const [opening, call] = seen;
-  assert.deepEqual([opening?.entryPoint, opening?.config, opening?.options?.memoryLimitMb], [
-    "main.ts:Counter",
-    { start: "5" },
-    64,
-  ]);
+  assert.deepEqual(
+    [opening?.entryPoint, opening?.config, opening?.options?.memoryLimitMb],
+    ["main.ts:Counter", { start: "5" }, 64],
+  );
   assert.deepEqual([call?.objectSpecifier?.value, call?.serializationFormat], ["object-1", "json"]);
 });
 
-Deno.test("RemoteExecutionClient.openObject() rejects with why the object cannot be made", async () => {
+Deno.test("ObjectSession.call() rejects with why the object cannot be made, and the next call tries again", async () => {
   const failure = {
     status: ExecutionStatus.ERROR,
     errorMessage: "no class",
     failureReason: FailureReason.INVALID_TASK,
   };
-  await withFake({ executeObjectMethod: () => failure }, async (client) => {
-    await assert.rejects(client.openObject(PACKAGE), { message: "no class", reasonName: "INVALID_TASK" });
+  const answers = [failure, SUCCESS];
+  await withFake({ executeObjectMethod: () => answers.shift()! }, async (client) => {
+    const object = client.openObject(PACKAGE);
+    await assert.rejects(object.call("add"), { message: "no class", reasonName: "INVALID_TASK" });
+    assert.throws(() => object.stream([]), TypeError);
+    await object.call("add");
+    assert.equal(object.sessionId, "object-1");
   });
 });
 
-Deno.test("ObjectSession.call() rejects with what the method threw, once, with its console", async () => {
-  const executeObjectMethod = ({ methodName }: ExecuteObjectMethodRequest) =>
-    methodName === ""
-      ? SUCCESS
-      : { status: ExecutionStatus.TIMEOUT, errorMessage: "too slow", errorTraceback: "at add", stderr: "hm\n" };
+Deno.test("ObjectSession.call() rejects with what the method threw, once, and keeps the session", async () => {
+  const failure = { errorMessage: "too slow", errorTraceback: "at add", stderr: "hm\n" };
+  const executeObjectMethod = () => ({ ...SUCCESS, ...failure, status: ExecutionStatus.TIMEOUT });
   await withFake({ executeObjectMethod }, async (client, fake) => {
-    const object = await client.openObject(PACKAGE);
+    const object = client.openObject(PACKAGE);
     await assert.rejects(object.call("add"), (error: ExecutionError) => {
       assert.deepEqual([error.statusName, error.traceback, error.stderr], ["TIMEOUT", "at add", "hm\n"]);
       return true;
     });
-    assert.equal(fake.calls.length, 2);
+    assert.deepEqual([object.sessionId, fake.calls.length], ["object-1", 1]);
   });
 });
 
 Deno.test("ObjectSession is disposed of quietly when the service has closed its session already", async () => {
   const executeObjectMethod = ({ close }: ExecuteObjectMethodRequest) =>
     close ? { status: ExecutionStatus.ERROR, errorMessage: "Session not found" } : SUCCESS;
-  await withFake({ executeObjectMethod }, async (client) => {
-    const object = await client.openObject(PACKAGE);
+  await withFake({ executeObjectMethod }, async (client, fake) => {
+    const object = client.openObject(PACKAGE);
+    await object.call("add");
     await object[Symbol.asyncDispose]();
-    await assert.rejects(object.close(), { message: "Session not found" });
+    assert.equal(fake.calls.length, 2);
   });
 });
 
@@ -109,7 +111,8 @@ Deno.test("ObjectSession.stream() streams through the session, and rejects with 
   let init: StreamObjectInit | undefined;
   const streamObject = sums((given) => init = given);
   await withFake({ executeObjectMethod: () => SUCCESS, streamObject }, async (client) => {
-    const object = await client.openObject(PACKAGE, { format: "json" });
+    const object = client.openObject(PACKAGE, { format: "json" });
+    await object.call("open");
     const outputs = await Array.fromAsync(object.stream([[1], [2, 3]]), ({ value }) => value);
     assert.deepEqual(outputs, [[1n], [2n, 3n]]);
     assert.deepEqual(init?.objectSpecifier, { $case: "sessionId", value: "object-1" });
