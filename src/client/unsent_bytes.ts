@@ -57,7 +57,9 @@ function connectionOf(call: object): Connection | undefined {
     const stream = member(layer, "http2Stream");
     if (stream !== undefined) {
       const socket = member(member(stream, "session"), "socket");
-      return typeof member(socket, "bytesWritten") === "number" ? socket as Connection : undefined; // As was just seen.
+      const written = member(socket, "bytesWritten");
+      // HTTP/2 has begun by now: where that is not counted, under TLS say, nothing would ever count as sent.
+      return typeof written === "number" && written > 0 ? socket as Connection : undefined; // As was just seen.
     }
     const [retried] = asArray(member(layer, "underlyingCalls"));
     layer = member(layer, "call") ?? member(layer, "child") ?? member(layer, "nextCall") ?? member(retried, "call");

@@ -10,7 +10,8 @@ import {
 } from "../../src/client/mod.ts";
 import type { StreamInitRequest } from "../../protos/generated/execution.ts";
 import { FakeService, rpcFailure } from "../fakes/fake_service.ts";
-import { CountingRelay } from "../fakes/network.ts";
+import { CERTIFICATE } from "../fakes/certificate.ts";
+import { CountingRelay, TlsFront } from "../fakes/network.ts";
 import { type ExecuteCall, LAST_WORDS, sendInit, sendOutputs, serveStream, SESSION_ID } from "../fakes/fake_stream.ts";
 
 const NODE = { nodeType: "Any", format: "json" } as const;
@@ -207,6 +208,19 @@ Deno.test("RemoteExecutionClient.streamExecute() takes no more inputs than a ser
     abort.abort();
     await ended;
   });
+});
+
+Deno.test("RemoteExecutionClient.streamExecute() goes on over TLS, where other bytes are on the wire than were written", async () => {
+  using fake = await FakeService.start({ streamExecute: (call) => serveStream(call, { process: () => [] }) });
+  await using front = TlsFront.start(fake.address);
+  using client = new RemoteExecutionClient(front.address, { tls: { caCert: CERTIFICATE, serverName: "rexec.test" } });
+  let taken = 0;
+  function* inputs() {
+    for (; taken < 50; taken++) yield BLOCK;
+  }
+  const stream = client.streamExecute({ nodeType: "Any", format: "raw" }, inputs());
+  assert.deepEqual(await Array.fromAsync(stream), []);
+  assert.equal(taken, 50);
 });
 
 Deno.test("RemoteExecutionClient.streamExecute() reads no more than it is asked for", async () => {
