@@ -107,7 +107,7 @@ Deno.test("rexec stream prints a segment before the input has ended, raw samples
     })(),
   });
   const format = ["--rate", "1000", "--channels", "2", "--sample-format", "f32le"];
-  const args = ["--address", service.address, "stream", "VoiceActivityDetector", ...format];
+  const args = ["--address", service.address, "stream", "VoiceActivityDetector", "--realtime", ...format];
   const exit = run(args, terminal, new Interrupts());
   await terminal.printed("out: 0.00–0.02 s\n");
   printed.resolve();
