@@ -11,16 +11,19 @@ import { HOST_ROLE, sandboxCode } from "../src/sandbox/code.ts";
 if (Deno.args[0] === HOST_ROLE) {
   await import(sandboxCode(null).host);
 } else {
-  const [{ run }, { realTerminal }] = await Promise.all([
+  const [{ run }, { Interrupts }, { realTerminal }] = await Promise.all([
     import("../src/cli/program.ts"),
+    import("../src/cli/interrupts.ts"),
     import("../src/cli/terminal.ts"),
   ]);
-  const interrupted = new AbortController();
-  const onInterrupt = () => interrupted.abort(new DOMException("Interrupted", "AbortError"));
+  const interrupts = new Interrupts();
+  const onInterrupt = () => interrupts.interrupt();
   Deno.addSignalListener("SIGINT", onInterrupt);
+  const terminal = realTerminal();
   try {
-    process.exitCode = await run(Deno.args, realTerminal(), interrupted.signal);
+    process.exitCode = await run(Deno.args, terminal, interrupts);
   } finally {
     Deno.removeSignalListener("SIGINT", onInterrupt);
   }
+  terminal.endInput();
 }

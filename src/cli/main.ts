@@ -4,17 +4,20 @@
  */
 
 import process from "node:process";
+import { Interrupts } from "./interrupts.ts";
 import { run } from "./program.ts";
 import { realTerminal } from "./terminal.ts";
 
 if (import.meta.main) {
-  const interrupted = new AbortController();
-  // The service has handlers of its own, and drains; a command ends at once.
-  const onInterrupt = () => interrupted.abort(new DOMException("Interrupted", "AbortError"));
+  const interrupts = new Interrupts();
+  // The service has handlers of its own, and drains; a command ends at once, or as it says.
+  const onInterrupt = () => interrupts.interrupt();
   Deno.addSignalListener("SIGINT", onInterrupt);
+  const terminal = realTerminal();
   try {
-    process.exitCode = await run(Deno.args, realTerminal(), interrupted.signal);
+    process.exitCode = await run(Deno.args, terminal, interrupts);
   } finally {
     Deno.removeSignalListener("SIGINT", onInterrupt);
   }
+  terminal.endInput();
 }

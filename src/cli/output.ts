@@ -6,10 +6,11 @@
 import { codecFor, pythonTypeName } from "../../workers/codecs/mod.ts";
 import { encodePng } from "../../workers/media/png.ts";
 import { encodeWav, type WavOutputEncoding } from "../../workers/media/wav.ts";
-import { readFloat32, readNumbers, tryArray } from "../../workers/media/arrays.ts";
+import { readNumbers, tryArray } from "../../workers/media/arrays.ts";
 import { NDArray, Tuple, type Value } from "../../workers/values.ts";
 import type { Output } from "../client/mod.ts";
 import { messageOf } from "../errors.ts";
+import { tryWavAudio } from "./audio_value.ts";
 import { OutputError } from "./errors.ts";
 import { type InputType, typeByEnding } from "./input.ts";
 import { fileProblem, type Session } from "./session.ts";
@@ -79,29 +80,32 @@ function sized(bytes: Uint8Array, kind: string): Encoding {
   return { bytes, summary: `${bytes.length} bytes of ${kind}` };
 }
 
-/** Full scale of integer samples, by dtype; floats have 1. */
-const FULL_SCALE: ReadonlyMap<string, number> = new Map([["i1", 2 ** 7], ["i2", 2 ** 15], ["i4", 2 ** 31]]);
-
 function toWav(value: Value, encoding: WavOutputEncoding): Encoding {
-  const pair = value instanceof Tuple ? value.items : Array.isArray(value) ? value : [];
-  const samples = tryArray(pair[0] ?? null);
-  const rate = Number(typeof pair[1] === "bigint" || typeof pair[1] === "number" ? pair[1] : NaN);
-  const scale = samples === undefined || samples.dtype.kind === "f" ? 1 : FULL_SCALE.get(samples.dtype.code);
-  if (
-    pair.length !== 2 || samples === undefined || scale === undefined || !Number.isInteger(rate) ||
-    samples.shape.length === 0 || samples.shape.length > 2
-  ) {
+  const audio = tryWavAudio(value);
+  if (audio === undefined) {
     throw new Error(`the output is ${describeType(value)}, not a pair of samples (channels, samples) and a rate in Hz`);
   }
-  const floats = readFloat32(samples);
-  const channels = samples.shape.length === 2 ? samples.shape[0]! : 1;
-  const scaled = scale === 1 ? floats : floats.map((sample) => sample / scale);
-  const { bytes, clipped } = encodeWav({ samples: scaled, channels, sampleRate: rate }, encoding);
-  const length = floats.length / channels;
-  const summary = `${channels} ${channels === 1 ? "channel" : "channels"}, ${length} samples at ${rate} Hz ` +
-    `(${(length / rate).toFixed(3)} s), ${encoding}`;
-  if (clipped === 0) return { bytes, summary };
-  return { bytes, summary, warning: `${clipped} of ${floats.length} samples were beyond full scale and are clipped` };
+  const { bytes, clipped } = encodeWav(audio, encoding);
+  const { channels, sampleRate, samples } = audio;
+  return {
+    bytes,
+    summary: describeSound({ channels, sampleRate, length: samples.length / channels }, encoding),
+    ...(clipped === 0 ? {} : { warning: clippedWarning(clipped, samples.length) }),
+  };
+}
+
+/** What a sound is, for people. */
+export function describeSound(
+  { channels, sampleRate, length }: { channels: number; sampleRate: number; length: number },
+  encoding: WavOutputEncoding,
+): string {
+  return `${channels} ${channels === 1 ? "channel" : "channels"}, ${length} samples at ${sampleRate} Hz ` +
+    `(${(length / sampleRate).toFixed(3)} s), ${encoding}`;
+}
+
+/** What is to be said of samples that did not fit. */
+export function clippedWarning(clipped: number, total: number): string {
+  return `${clipped} of ${total} samples were beyond full scale and are clipped`;
 }
 
 function toPng(value: Value): Encoding {

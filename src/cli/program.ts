@@ -11,9 +11,11 @@ import { addNodes } from "./commands/nodes.ts";
 import { addRun } from "./commands/run.ts";
 import { addServe } from "./commands/serve.ts";
 import { addStatus } from "./commands/status.ts";
+import { addStream } from "./commands/stream.ts";
 import { addToken } from "./commands/token.ts";
 import { EXIT, EXIT_CODE_HELP, type ExitCode, toExitCode } from "./exit_code.ts";
 import { report } from "./report.ts";
+import type { Interrupts } from "./interrupts.ts";
 import { type GlobalOptions, Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -22,6 +24,7 @@ Examples:
   rexec serve                                 run the service here
   rexec nodes                                 what it can do
   rexec call AudioTransform --input in.wav --output out.wav
+  rexec stream VoiceActivityDetector --input speech.wav
   rexec run task.ts --data 21                 run code of your own in a sandbox
   rexec call --help                           more of a command`;
 
@@ -29,10 +32,11 @@ Examples:
  * Runs one command line. Nothing is thrown: what went wrong is printed to standard error.
  * @param args Without the program's name
  */
-export async function run(args: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<ExitCode> {
+export async function run(args: readonly string[], terminal: Terminal, interrupts: Interrupts): Promise<ExitCode> {
   // What commander prints is written after it, since its own way to write is synchronous.
   const written: Promise<void>[] = [];
-  const program = build(terminal, signal, written);
+  const program = build(terminal, interrupts, written);
+  const { signal } = interrupts;
   try {
     await program.parseAsync([...args], { from: "user" });
     return EXIT.OK;
@@ -47,7 +51,7 @@ export async function run(args: readonly string[], terminal: Terminal, signal: A
   }
 }
 
-function build(terminal: Terminal, signal: AbortSignal, written: Promise<void>[]): Command {
+function build(terminal: Terminal, interrupts: Interrupts, written: Promise<void>[]): Command {
   const { env } = terminal;
   const program = new Command("rexec")
     .description("Run media and data nodes, and code of your own, on a Remote Execution Service, or be one.")
@@ -76,8 +80,10 @@ function build(terminal: Terminal, signal: AbortSignal, written: Promise<void>[]
   const start = (command: Command) => {
     const options = command.optsWithGlobals<GlobalOptions>();
     const token = options.token ?? env["REXEC_TOKEN"];
-    return new Session({ ...options, ...(token ? { token } : {}) }, terminal, signal);
+    return new Session({ ...options, ...(token ? { token } : {}) }, terminal, interrupts);
   };
-  for (const add of [addServe, addNodes, addStatus, addCall, addRun, addConfig, addToken]) add(program, start);
+  for (const add of [addServe, addNodes, addStatus, addCall, addStream, addRun, addConfig, addToken]) {
+    add(program, start);
+  }
   return program;
 }

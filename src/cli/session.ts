@@ -6,6 +6,7 @@
 import { type ClientOptions, normalizeAddress, RemoteExecutionClient } from "../client/mod.ts";
 import { messageOf } from "../errors.ts";
 import { UsageError } from "./errors.ts";
+import type { Interrupts } from "./interrupts.ts";
 import { type Style, styleFor, type Terminal } from "./terminal.ts";
 
 /** Options that every command has, as commander gives them. */
@@ -28,10 +29,14 @@ export class Session {
   constructor(
     readonly options: GlobalOptions,
     readonly terminal: Terminal,
-    /** Aborts when the user interrupts. */
-    readonly signal: AbortSignal,
+    readonly interrupts: Interrupts,
   ) {
     this.style = styleFor(terminal.stdoutIsTerminal, { env: terminal.env, color: options.color });
+  }
+
+  /** Aborts when the user interrupts. */
+  get signal(): AbortSignal {
+    return this.interrupts.signal;
   }
 
   /** The client; the caller closes it. */

@@ -15,15 +15,8 @@ const TIMEOUT_MARGIN_MS = 5_000;
 /** int32 of the wire. */
 const MAX_INT = 2 ** 31 - 1;
 
-/** What {@linkcode addTaskOptions} adds, as commander gives it. */
-export interface TaskOptions {
-  readonly input?: string;
-  readonly data?: string;
-  readonly inputType?: InputType;
-  readonly output?: string;
-  readonly outputType?: InputType;
-  readonly wavEncoding?: WavOutputEncoding;
-  readonly format: Format;
+/** What {@linkcode addLimitOptions} adds, as commander gives it. */
+export interface LimitOptions {
   /** In seconds. */
   readonly timeout?: number;
   /** In MB. */
@@ -36,23 +29,41 @@ export interface TaskOptions {
   readonly outputLimit?: number;
 }
 
+/** What {@linkcode addTaskOptions} adds, as commander gives it. */
+export interface TaskOptions extends LimitOptions {
+  readonly input?: string;
+  readonly data?: string;
+  readonly inputType?: InputType;
+  readonly output?: string;
+  readonly outputType?: InputType;
+  readonly wavEncoding?: WavOutputEncoding;
+  readonly format: Format;
+}
+
 /** Adds input, output and limits to a command. */
 export function addTaskOptions(command: Command): Command {
+  return addLimitOptions(
+    command
+      .option("--input <file>", "input file, - for standard input; none is null")
+      .option("--data <json>", "input as JSON on the command line")
+      .addOption(new Option("--input-type <type>", "what the input file is").choices(INPUT_TYPES))
+      .option("--output <file>", "output file, - for standard output")
+      .addOption(new Option("--output-type <type>", "what the output file shall be").choices(INPUT_TYPES))
+      .addOption(
+        new Option("--wav-encoding <encoding>", "samples of a WAV output (default: as the input file, else pcm16)")
+          .choices(["pcm16", "pcm24", "float32"]),
+      )
+      .addOption(
+        new Option("--format <format>", "serialization on the wire; pickle loses no types")
+          .choices(["json", "pickle", "raw"]).default("pickle"),
+      ),
+  );
+}
+
+/** Adds limits to a command. @param what `--timeout` holds for */
+export function addLimitOptions(command: Command, what = "the task"): Command {
   return command
-    .option("--input <file>", "input file, - for standard input; none is null")
-    .option("--data <json>", "input as JSON on the command line")
-    .addOption(new Option("--input-type <type>", "what the input file is").choices(INPUT_TYPES))
-    .option("--output <file>", "output file, - for standard output")
-    .addOption(new Option("--output-type <type>", "what the output file shall be").choices(INPUT_TYPES))
-    .addOption(
-      new Option("--wav-encoding <encoding>", "samples of a WAV output (default: as the input file, else pcm16)")
-        .choices(["pcm16", "pcm24", "float32"]),
-    )
-    .addOption(
-      new Option("--format <format>", "serialization on the wire; pickle loses no types")
-        .choices(["json", "pickle", "raw"]).default("pickle"),
-    )
-    .option("--timeout <seconds>", "time that the task may take", positiveInteger)
+    .option("--timeout <seconds>", `time that ${what} may take`, positiveInteger)
     .option("--memory <MB>", "memory that the task may use", positiveInteger)
     .option(
       "--cpu <percent>",
@@ -65,10 +76,7 @@ export function addTaskOptions(command: Command): Command {
 
 /** The limits as the request carries them, and how long the call then waits. */
 export function limitsOf(
-  { timeout, memory, cpu, cpuTime, outputLimit }: Pick<
-    TaskOptions,
-    "timeout" | "memory" | "cpu" | "cpuTime" | "outputLimit"
-  >,
+  { timeout, memory, cpu, cpuTime, outputLimit }: LimitOptions,
 ): { options: RequestedLimits; timeoutMs: number | undefined } {
   return {
     options: {
@@ -82,12 +90,29 @@ export function limitsOf(
   };
 }
 
+/** Adds the node's parameters to a command. */
+export function addConfigOption(command: Command): Command {
+  return command.option(
+    "--config <name=value>",
+    "parameter of the node, repeatable; values are JSON or Python literals, or text",
+    collectAssignments,
+    {},
+  );
+}
+
+function collectAssignments(assignment: string, config: Readonly<Record<string, string>>): Record<string, string> {
+  const match = /^([^=]+)=([\s\S]*)$/.exec(assignment);
+  if (match === null) throw new InvalidArgumentError("It must be name=value.");
+  return { ...config, [match[1]!]: match[2]! };
+}
+
 /** Parses an option that may be there several times. */
 export function collect(item: string, items: readonly string[] = []): string[] {
   return [...items, item];
 }
 
-function positiveInteger(text: string): number {
+/** Parses a whole number above 0. @throws {InvalidArgumentError} for anything else */
+export function positiveInteger(text: string): number {
   const number = /^\d+$/.test(text) ? Number(text) : 0;
   if (number < 1 || number > MAX_INT) throw new InvalidArgumentError("It must be a whole number above 0.");
   return number;

@@ -11,16 +11,33 @@ export interface Terminal {
   writeOut(bytes: Uint8Array | string): Promise<void>;
   writeError(text: string): Promise<void>;
   readInput(): Promise<Uint8Array>;
+  /** Standard input as it comes; to be asked for once, and instead of `readInput`. */
+  inputStream(): AsyncIterable<Uint8Array>;
+}
+
+/** {@linkcode Terminal} of a process. */
+export interface RealTerminal extends Terminal {
+  /** Ends the program, whose exit code is set, where a read of standard input would keep it alive: nothing cancels one. */
+  endInput(): void;
 }
 
 /** The real surroundings. */
-export function realTerminal(): Terminal {
+export function realTerminal(): RealTerminal {
+  let isReading = false;
   return {
     env: Deno.env.toObject(),
     stdoutIsTerminal: Deno.stdout.isTerminal(),
     stderrIsTerminal: Deno.stderr.isTerminal(),
     writeOut: (bytes) => writeAll(Deno.stdout, typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes),
     writeError: (text) => writeAll(Deno.stderr, new TextEncoder().encode(text)),
+    inputStream: async function* () {
+      isReading = true;
+      yield* Deno.stdin.readable;
+      isReading = false;
+    },
+    endInput: () => {
+      if (isReading) Deno.exit();
+    },
     readInput: async () => new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer()),
   };
 }

@@ -10,6 +10,8 @@ import type {
   ClientUnaryCall,
   ServiceError,
 } from "@grpc/grpc-js";
+import { pause } from "../async/pause.ts";
+import { UnsentBytes } from "./unsent_bytes.ts";
 
 /** Starts a unary call with the options given. */
 export type StartUnary<Response> = (
@@ -58,25 +60,38 @@ export async function* messagesOf<Response>(
   }
 }
 
+/** Bytes that may be on their way of one stream, and how few have to be left before it goes on. */
+const MAX_UNSENT_BYTES = 1_048_576;
+const RESUME_UNSENT_BYTES = 524_288;
+
+/** How often is looked whether they have left, in milliseconds: nothing tells. */
+const UNSENT_POLL_MS = 5;
+
 /**
  * Writes messages one after the other, never more than the stream takes, then half-closes.
  * Stops when `stop` aborts, also while the source keeps it waiting.
+ *
+ * @param sizeOf Bytes that a message has at least
  */
 export async function writeAll<Request>(
   call: ClientDuplexStream<Request, unknown>,
   source: AsyncIterable<Request>,
-  stop: AbortSignal,
+  { stop, sizeOf }: { stop: AbortSignal; sizeOf: (request: Request) => number },
 ): Promise<void> {
   const { promise: stopped, resolve: onStop } = Promise.withResolvers<undefined>();
   const listener = () => onStop(undefined);
   stop.addEventListener("abort", listener, { once: true });
   const iterator = source[Symbol.asyncIterator]();
+  const unsent = new UnsentBytes(call);
   try {
     while (!stop.aborted) {
       const result = await Promise.race([iterator.next(), stopped]);
       if (result === undefined) break;
       if (result.done) return void call.end();
       if (!call.write(result.value)) await Promise.race([drained(call), stopped]);
+      unsent.add(sizeOf(result.value));
+      if (unsent.count <= MAX_UNSENT_BYTES) continue;
+      while (unsent.count > RESUME_UNSENT_BYTES && !stop.aborted) await pause(UNSENT_POLL_MS, stop);
     }
     // Not awaited: a generator that hangs in `next` answers `return` only after it, if ever.
     iterator.return?.()?.catch(() => {});

@@ -8,6 +8,7 @@ import { type CodecLimits, DEFAULT_LIMITS } from "../../workers/codecs/mod.ts";
 import {
   type ExecuteCustomTaskResponse,
   type ExecuteNodeResponse,
+  type ExecuteObjectMethodResponse,
   type ListNodesResponse,
   type NodeInfo,
   RemoteExecutionServiceClient,
@@ -20,10 +21,22 @@ import {
   HealthClient,
 } from "../../protos/generated/grpc/health/v1/health.ts";
 import { ExecutionStatus } from "../../protos/generated/types.ts";
-import { messagesOf, type StartUnary, unary, writeAll } from "./call.ts";
-import type { CallOptions, ExecuteCustomTaskOptions, ExecuteNodeOptions, StreamNodeInit } from "./call_options.ts";
+import { messagesOf, type StartUnary, unary } from "./call.ts";
+import type {
+  CallOptions,
+  CodeInit,
+  ExecuteCustomTaskOptions,
+  ExecuteNodeOptions,
+  Inputs,
+  StreamExecuteInit,
+  StreamExecuteOptions,
+  StreamNodeInit,
+} from "./call_options.ts";
 import { ExecutionError, isGrpcError, RpcError } from "./errors.ts";
+import { exchange } from "./exchange.ts";
+import { ExecutionStream } from "./execution_stream.ts";
 import { toExecutionOptions } from "./execution_options.ts";
+import { type ObjectCalls, ObjectSession, streamNewObject } from "./object_session.ts";
 import {
   ClientOptions,
   type CompleteClientOptions,
@@ -202,34 +215,74 @@ export class RemoteExecutionClient implements Disposable {
    * as the stream takes them, outputs from the service only as fast as they are asked for. When `inputs` ends the node
    * is flushed. Leaving the iteration cancels the stream, and asks `inputs` to return.
    *
+   * {@linkcode streamExecute} does the same with limits, metrics and user code.
+   *
    * @throws {ExecutionError} when the node failed or does not exist
    * @throws whatever `inputs` throws
    */
   async *streamNode(
     init: StreamNodeInit,
-    inputs: AsyncIterable<Input> | Iterable<Input>,
+    inputs: Inputs,
     { signal, timeoutMs }: CallOptions = {},
   ): AsyncGenerator<Output, void, void> {
-    signal?.throwIfAborted();
     const { format = "pickle" } = init;
-    const stop = new AbortController();
-    const call = this.#service.streamNode(this.#metadata, toDeadline(timeoutMs));
-    let inputFailure: { error: unknown } | undefined;
-    const writing = writeAll(call, this.#streamMessages(init, inputs), stop.signal).catch((error: unknown) => {
-      inputFailure = { error };
-      call.cancel();
-    });
-    try {
-      for await (const { payload, errorMessage } of messagesOf(call, signal)) {
-        if (errorMessage !== "") throw new ExecutionError({ status: ExecutionStatus.ERROR, errorMessage });
-        if (payload?.$case === "data") yield new Output(payload.value, format, this.#limits);
-      }
-    } catch (error) {
-      throw inputFailure === undefined ? this.#toRpcError("StreamNode", error) : inputFailure.error;
-    } finally {
-      stop.abort();
-      await writing;
+    const open = () => this.#service.streamNode(this.#metadata, toDeadline(timeoutMs));
+    const toError = (error: unknown) => this.#toRpcError("StreamNode", error);
+    const sizeOf = ({ payload }: StreamData) => payload?.$case === "data" ? payload.value.length : 0;
+    const exchanged = exchange(open, this.#streamMessages(init, inputs), { signal, toError, sizeOf });
+    for await (const { payload, errorMessage } of exchanged) {
+      if (errorMessage !== "") throw new ExecutionError({ status: ExecutionStatus.ERROR, errorMessage });
+      if (payload?.$case === "data") yield new Output(payload.value, format, this.#limits);
     }
+  }
+
+  /**
+   * Runs a node, or user code, on a stream of inputs. The answer is iterated for the outputs, each with its metrics, and
+   * has the metrics of the whole in `totals` afterwards. How fast it goes and how it ends is as with
+   * {@linkcode streamNode}.
+   *
+   * @example
+   * ```ts ignore
+   * const stream = client.streamExecute({ nodeType: "VoiceActivityDetector" }, chunks);
+   * for await (const { value, metrics } of stream) console.log(value, metrics?.durationMs);
+   * console.log(stream.totals?.cpuTimeMs);
+   * ```
+   *
+   * The iteration rejects with {@linkcode ExecutionError} when the node or the code failed or does not exist, with what
+   * the code wrote since it was last told of, and with whatever `inputs` throws.
+   *
+   * @throws {RangeError} for limits that are no whole numbers
+   * @throws {TypeError} for parameters that cannot be written
+   */
+  streamExecute(
+    init: StreamExecuteInit,
+    inputs: Inputs,
+    { signal, timeoutMs, onConsole }: StreamExecuteOptions = {},
+  ): ExecutionStream {
+    return new ExecutionStream(init, inputs, {
+      open: () => this.#service.streamExecute(this.#metadata, toDeadline(timeoutMs)),
+      toError: (error) => this.#toRpcError("StreamExecute", error),
+      limits: this.#limits,
+      signal,
+      onConsole,
+    });
+  }
+
+  /**
+   * An object of user code that lives in the service, and keeps its state from call to call until it is closed. The first
+   * call makes it, and rejects where it cannot be made.
+   *
+   * @param codePackage Exports a class, which is made with `config`, or an object
+   * @throws {RangeError} for limits that are no whole numbers
+   * @throws {TypeError} for parameters that cannot be written
+   */
+  openObject(codePackage: Uint8Array, init: Omit<CodeInit, "codePackage"> = {}): ObjectSession {
+    return new ObjectSession({ ...init, codePackage }, this.#objectCalls);
+  }
+
+  /** Gives a stream of inputs to the `process` of an object that is made for it, and ends with it. */
+  streamObject(init: CodeInit, inputs: Inputs, options: CallOptions = {}): AsyncGenerator<Output, void, void> {
+    return streamNewObject(init, { inputs, calls: this.#objectCalls }, options);
   }
 
   /** Closes the connection; calls under way fail with CANCELLED. Closing twice is closing once. */
@@ -244,13 +297,27 @@ export class RemoteExecutionClient implements Disposable {
 
   async *#streamMessages(
     { nodeType, config = {}, format = "pickle" }: StreamNodeInit,
-    inputs: AsyncIterable<Input> | Iterable<Input>,
+    inputs: Inputs,
   ): AsyncGenerator<StreamData, void, void> {
     const init = { nodeType, config: toConfig(config), serializationFormat: format };
     yield { payload: { $case: "init", value: init }, errorMessage: "" };
     for await (const input of inputs) {
       yield { payload: { $case: "data", value: encodeInput(input, format, this.#limits) }, errorMessage: "" };
     }
+  }
+
+  get #objectCalls(): ObjectCalls {
+    return {
+      execute: (request, options) =>
+        this.#call<ExecuteObjectMethodResponse>(
+          "ExecuteObjectMethod",
+          (call, callback) => this.#service.executeObjectMethod(request, this.#metadata, call, callback),
+          { ...options, idempotent: false }, // It may have changed the object.
+        ),
+      openStream: (timeoutMs) => this.#service.streamObject(this.#metadata, toDeadline(timeoutMs)),
+      toError: (error) => this.#toRpcError("StreamObject", error),
+      limits: this.#limits,
+    };
   }
 
   #call<Response>(

@@ -57,6 +57,28 @@ export class ExecutionError extends Error {
   }
 }
 
+/** The status that goes with a reason, for answers that have only the reason. */
+export function statusOfReason(reason: FailureReason): ExecutionStatus {
+  return STATUS_BY_REASON[reason] ?? ExecutionStatus.ERROR;
+}
+
+const STATUS_BY_REASON = {
+  [FailureReason.UNSPECIFIED]: ExecutionStatus.ERROR,
+  [FailureReason.INVALID_TASK]: ExecutionStatus.ERROR,
+  [FailureReason.EXCEPTION]: ExecutionStatus.ERROR,
+  [FailureReason.CRASH]: ExecutionStatus.ERROR,
+  [FailureReason.SECURITY_VIOLATION]: ExecutionStatus.SECURITY_VIOLATION,
+  [FailureReason.TIME_LIMIT]: ExecutionStatus.TIMEOUT,
+  [FailureReason.MEMORY_LIMIT]: ExecutionStatus.RESOURCE_LIMIT,
+  [FailureReason.CPU_LIMIT]: ExecutionStatus.RESOURCE_LIMIT,
+  [FailureReason.INPUT_LIMIT]: ExecutionStatus.RESOURCE_LIMIT,
+  [FailureReason.RESULT_LIMIT]: ExecutionStatus.RESOURCE_LIMIT,
+  [FailureReason.THREAD_LIMIT]: ExecutionStatus.RESOURCE_LIMIT,
+  [FailureReason.CANCELLED]: ExecutionStatus.CANCELLED,
+  [FailureReason.SCRATCH_LIMIT]: ExecutionStatus.RESOURCE_LIMIT,
+  [FailureReason.UNRECOGNIZED]: ExecutionStatus.ERROR,
+} as const satisfies Record<FailureReason, ExecutionStatus>;
+
 /** Where a call failed. */
 export interface RpcFailure {
   /** Name of the method, `ExecuteNode` say. */

@@ -3,10 +3,22 @@
  * @module
  */
 
-export type { CallOptions, ExecuteCustomTaskOptions, ExecuteNodeOptions, StreamNodeInit } from "./call_options.ts";
+export type {
+  CallOptions,
+  CodeInit,
+  ConsoleText,
+  ExecuteCustomTaskOptions,
+  ExecuteNodeOptions,
+  Inputs,
+  StreamExecuteInit,
+  StreamExecuteOptions,
+  StreamNodeInit,
+} from "./call_options.ts";
 export { type Health, RemoteExecutionClient } from "./client.ts";
 export { ExecutionError, PackageError, PayloadError, RpcError } from "./errors.ts";
+export type { ExecutionStream } from "./execution_stream.ts";
 export type { RequestedGrants, RequestedLimits } from "./execution_options.ts";
+export type { ObjectSession } from "./object_session.ts";
 export { ClientOptions, normalizeAddress, RetryOptions, TlsOptions } from "./options.ts";
 export {
   type CodePackage,
@@ -16,7 +28,7 @@ export {
   type PackagePathOptions,
   readPackageFiles,
 } from "./package.ts";
-export { type ConfigValue, CustomTaskResult, ExecutionResult, Output } from "./payload.ts";
+export { type ConfigValue, CustomTaskResult, ExecutionResult, ObjectResult, Output } from "./payload.ts";
 export {
   audio,
   audioPair,

@@ -40,7 +40,7 @@ export class Output {
   }
 }
 
-/** Output of one execution. */
+/** Output of one execution, or one output of a stream, with what it cost. */
 export class ExecutionResult extends Output {
   constructor(
     bytes: Uint8Array,
@@ -81,6 +81,28 @@ export class CustomTaskResult extends ExecutionResult {
   /** The output as it came, the same as `bytes`. */
   get output(): Uint8Array {
     return this.bytes;
+  }
+}
+
+/** What the service answers to a call of an object's method that succeeded. */
+export interface ObjectAnswer {
+  readonly resultData: Uint8Array;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly metrics?: ExecutionMetrics | undefined;
+}
+
+/** What a method of an object returned, with what the object wrote to its console since the last answer. */
+export class ObjectResult extends ExecutionResult {
+  /** By log, info and debug; the service cuts it off at its limit, and says so in the text. */
+  readonly stdout: string;
+  /** By warn and error; cut off likewise. */
+  readonly stderr: string;
+
+  constructor(answer: ObjectAnswer, format: Format, limits: CodecLimits) {
+    super(answer.resultData, format, limits, answer.metrics);
+    this.stdout = answer.stdout;
+    this.stderr = answer.stderr;
   }
 }
 

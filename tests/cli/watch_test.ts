@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { Interrupts } from "../../src/cli/interrupts.ts";
 import { run } from "../../src/cli/program.ts";
-import type { Terminal } from "../../src/cli/terminal.ts";
 import { runOnChange } from "../../src/cli/watch.ts";
 import { openPackage } from "../../workers/package/mod.ts";
 import { ExecutionStatus } from "../../protos/generated/types.ts";
 import { FakeService } from "../fakes/fake_service.ts";
 import { TestFolder } from "../fakes/folder.ts";
+import { FakeTerminal } from "../fakes/terminal.ts";
 
 const QUIET = 400;
 
@@ -124,9 +125,9 @@ Deno.test("rexec run --watch cancels what runs when the code changes, reports fa
   });
   await folder.write("task.ts", "export default () => 1;");
   const terminal = new FakeTerminal();
-  const interrupt = new AbortController();
+  const interrupts = new Interrupts();
   const args = ["--address", fake.address, "run", folder.file("task.ts"), "--data", "7", "--watch"];
-  const exit = run(args, terminal, interrupt.signal);
+  const exit = run(args, terminal, interrupts);
   await called.promise;
   await folder.write("task.ts", "export default () => 2;");
   await cancelled.promise;
@@ -134,7 +135,7 @@ Deno.test("rexec run --watch cancels what runs when the code changes, reports fa
   await terminal.printed("Waiting for changes");
   await folder.write("task.ts", "export default () => 3;");
   await terminal.printed("out: 7\n");
-  interrupt.abort(new DOMException("Interrupted", "AbortError"));
+  interrupts.interrupt();
   assert.equal(await exit, 130);
   assert.match(terminal.text, /^.*task\.ts has changed: running anew\n/);
   assert.match(terminal.text, /Error: Interrupted\n$/);
@@ -143,31 +144,3 @@ Deno.test("rexec run --watch cancels what runs when the code changes, reports fa
     [1, 2, 3].map((n) => `export default () => ${n};`),
   );
 });
-
-/** Keeps what is printed, each piece of standard output led by "out: ". */
-class FakeTerminal implements Terminal {
-  readonly env = {};
-  readonly stdoutIsTerminal = false;
-  readonly stderrIsTerminal = false;
-  text = "";
-  #wake = Promise.withResolvers<void>();
-
-  writeOut(bytes: Uint8Array | string): Promise<void> {
-    return this.writeError(`out: ${typeof bytes === "string" ? bytes : new TextDecoder().decode(bytes)}`);
-  }
-
-  writeError(text: string): Promise<void> {
-    this.text += text;
-    this.#wake.resolve();
-    this.#wake = Promise.withResolvers<void>();
-    return Promise.resolve();
-  }
-
-  readInput(): Promise<Uint8Array> {
-    return Promise.reject(new Error("nothing is read here"));
-  }
-
-  async printed(text: string): Promise<void> {
-    while (!this.text.includes(text)) await this.#wake.promise;
-  }
-}

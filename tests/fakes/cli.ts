@@ -16,9 +16,11 @@ export interface CliResult {
 /** Runs `rexec`; its environment is what is given, and nothing else of ours that it reads. */
 export async function rexec(
   args: readonly string[],
-  { env = {}, stdin, interrupt }: {
+  { env = {}, stdin, keepStdin = false, interrupt }: {
     env?: Record<string, string>;
-    stdin?: string;
+    stdin?: string | Uint8Array;
+    /** Whether standard input stays open. */
+    keepStdin?: boolean;
     /** When to send SIGINT. */
     interrupt?: Promise<void>;
   } = {},
@@ -33,8 +35,9 @@ export async function rexec(
   const child = command.spawn();
   if (stdin !== undefined) {
     const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(stdin));
-    await writer.close();
+    await writer.write(typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin);
+    if (keepStdin) void child.status.then(() => writer.close()).catch(() => {}); // It has ended then.
+    else await writer.close();
   }
   interrupt?.then(() => child.kill("SIGINT"));
   const { code, stdout, stderr } = await child.output();

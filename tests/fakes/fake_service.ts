@@ -9,11 +9,17 @@ import {
   ExecuteCustomTaskResponse,
   type ExecuteNodeRequest,
   ExecuteNodeResponse,
+  type ExecuteObjectMethodRequest,
+  ExecuteObjectMethodResponse,
   ListNodesResponse,
   type RemoteExecutionServiceServer,
   RemoteExecutionServiceService,
   StatusResponse,
   type StreamData,
+  type StreamExecuteRequest,
+  type StreamExecuteResponse,
+  type StreamObjectRequest,
+  type StreamObjectResponse,
 } from "../../protos/generated/execution.ts";
 import {
   HealthCheckResponse,
@@ -32,6 +38,9 @@ export interface FakeBehaviour {
     call: grpc.ServerUnaryCall<ExecuteCustomTaskRequest, unknown>,
   ): Partial<ExecuteCustomTaskResponse> | undefined;
   streamNode?(call: grpc.ServerDuplexStream<StreamData, StreamData>): void;
+  streamExecute?(call: grpc.ServerDuplexStream<StreamExecuteRequest, StreamExecuteResponse>): void;
+  streamObject?(call: grpc.ServerDuplexStream<StreamObjectRequest, StreamObjectResponse>): void;
+  executeObjectMethod?(request: ExecuteObjectMethodRequest): Partial<ExecuteObjectMethodResponse>;
 }
 
 /** An error that fails a call with a gRPC status. */
@@ -86,9 +95,6 @@ class Handlers {
   constructor(readonly behaviour: FakeBehaviour) {}
 
   execution(): RemoteExecutionServiceServer {
-    const unimplemented = () => {
-      throw new Error("not part of the fake");
-    };
     return {
       executeNode: (call, callback) => {
         this.calls.push("executeNode");
@@ -134,9 +140,22 @@ class Handlers {
         this.calls.push("streamNode");
         this.behaviour.streamNode?.(call);
       },
-      streamExecute: unimplemented,
-      streamObject: unimplemented,
-      executeObjectMethod: unimplemented,
+      streamExecute: (call) => {
+        this.calls.push("streamExecute");
+        this.behaviour.streamExecute?.(call);
+      },
+      streamObject: (call) => {
+        this.calls.push("streamObject");
+        this.behaviour.streamObject?.(call);
+      },
+      executeObjectMethod: ({ request }, callback) => {
+        this.calls.push("executeObjectMethod");
+        try {
+          callback(null, ExecuteObjectMethodResponse.fromPartial(this.behaviour.executeObjectMethod?.(request) ?? {}));
+        } catch (error) {
+          callback(error as grpc.ServiceError); // The handlers throw nothing else.
+        }
+      },
     };
   }
 

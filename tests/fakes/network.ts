@@ -3,6 +3,7 @@
  * @module
  */
 
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { CERTIFICATE, PRIVATE_KEY } from "./certificate.ts";
 
 /** An address where nobody listens. */
@@ -51,5 +52,41 @@ export class TlsFront implements AsyncDisposable {
     this.#abort.abort();
     await this.#accepting;
     await Promise.all(this.#pipes);
+  }
+}
+
+/** A listener on loopback that passes bytes on to another one, and counts those that come back. */
+export class CountingRelay implements Disposable {
+  bytesToClient = 0;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(readonly server: Server) {}
+
+  static async start(target: string): Promise<CountingRelay> {
+    const port = Number(target.split(":").at(-1));
+    const server = createServer();
+    const relay = new CountingRelay(server);
+    server.on("connection", (client) => relay.#pass(client, port));
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    return relay;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${(this.server.address() as AddressInfo).port}`; // It listens on TCP.
+  }
+
+  [Symbol.dispose](): void {
+    for (const socket of this.#sockets) socket.destroy();
+    this.server.close();
+  }
+
+  #pass(client: Socket, port: number): void {
+    const upstream = connect({ host: "127.0.0.1", port });
+    upstream.on("data", (bytes) => this.bytesToClient += bytes.length);
+    for (const socket of [client, upstream]) {
+      this.#sockets.add(socket);
+      socket.on("error", () => {});
+    }
+    client.pipe(upstream).pipe(client);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * WAV files: read to planar float32, written from it.
+ * WAV files: read to planar float32; `wav_writer.ts` writes them.
  *
  * Format: "Multimedia Programming Interface and Data Specifications 1.0", chapter 3, and for WAVE_FORMAT_EXTENSIBLE
  * https://learn.microsoft.com/windows-hardware/drivers/audio/extensible-wave-format-descriptors
@@ -8,21 +8,20 @@
  */
 
 import { MediaError } from "./media_error.ts";
+import {
+  FORMAT_FLOAT,
+  FORMAT_PCM,
+  INTEGER_SCALE,
+  SAMPLE_BYTES,
+  UNKNOWN_SIZE,
+  type WavAudio,
+  wavBlockBytes,
+  type WavEncoding,
+  type WavOutputEncoding,
+} from "./wav_layout.ts";
 
-/** How samples lie in a file: integers of that many bits (8 unsigned, the others signed), or IEEE floats. */
-export type WavEncoding = "pcm8" | "pcm16" | "pcm24" | "pcm32" | "float32" | "float64";
-
-/** Encodings that {@linkcode encodeWav} writes. */
-export type WavOutputEncoding = "pcm16" | "pcm24" | "float32";
-
-/** Sound in memory. */
-export interface WavAudio {
-  /** Shape (channels, samples) in C order: all of the first channel, then the next. Full scale is ±1. */
-  readonly samples: Float32Array;
-  readonly channels: number;
-  /** In Hz. */
-  readonly sampleRate: number;
-}
+export { type WavAudio, wavBlockBytes, type WavEncoding, type WavOutputEncoding } from "./wav_layout.ts";
+export { type EncodedWav, encodeWav, encodeWavHead, encodeWavSamples } from "./wav_writer.ts";
 
 /** What {@linkcode decodeWav} gives. */
 export interface DecodedWav extends WavAudio {
@@ -30,16 +29,10 @@ export interface DecodedWav extends WavAudio {
   readonly encoding: WavEncoding;
 }
 
-/** What {@linkcode encodeWav} gives. */
-export interface EncodedWav {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Samples beyond full scale, which were clipped, and samples that are not numbers, which became silence. */
-  readonly clipped: number;
-}
-
-const FORMAT_PCM = 1;
-const FORMAT_FLOAT = 3;
 const FORMAT_EXTENSIBLE = 0xfffe;
+
+/** Sizes that programs write for a data chunk when they cannot seek back to put in the true one. */
+const UNKNOWN_SIZES: ReadonlySet<number> = new Set([UNKNOWN_SIZE, 0x7fffffff, 0xffffffff - 36, 0x7fffffff - 36]);
 
 /** Names of formats that people meet and that this reader refuses. */
 const OTHER_FORMATS: ReadonlyMap<number, string> = new Map([
@@ -54,17 +47,6 @@ const OTHER_FORMATS: ReadonlyMap<number, string> = new Map([
 /** Bytes 2 to 15 of a sub-format's GUID; its first two are the format code. */
 const SUB_FORMAT_TAIL = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
 
-/** Sizes that programs write for a data chunk when they cannot seek back to put in the true one. */
-const UNKNOWN_SIZES: ReadonlySet<number> = new Set([0xffffffff, 0x7fffffff, 0xffffffff - 36, 0x7fffffff - 36]);
-
-const HEADER_BYTES = 44;
-const FLOAT_HEADER_BYTES = 58;
-
-/** Integer samples: full scale and size. Dividing by a power of two is exact, so pcm16 and pcm24 survive a round trip. */
-const INTEGER_SCALE = { pcm8: 2 ** 7, pcm16: 2 ** 15, pcm24: 2 ** 23, pcm32: 2 ** 31 } as const;
-
-const SAMPLE_BYTES = { pcm8: 1, pcm16: 2, pcm24: 3, pcm32: 4, float32: 4, float64: 8 } as const;
-
 /**
  * Reads a WAV file: PCM of 8, 16, 24 or 32 bits, float of 32 or 64, with a plain or an extensible header.
  *
@@ -73,52 +55,64 @@ const SAMPLE_BYTES = { pcm8: 1, pcm16: 2, pcm24: 3, pcm32: 4, float32: 4, float6
  * @throws {MediaError} for anything that is not such a file, one that ends too early among it.
  */
 export function decodeWav(bytes: Uint8Array): DecodedWav {
+  const head = readWavHead(bytes);
+  if ("missing" in head) throw new MediaError(head.missing);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const { channels, sampleRate, encoding } = head;
+  return { samples: readWavSamples(dataChunk(view, head), head), channels, sampleRate, encoding };
+}
+
+/** What stands before the samples of a WAV file. */
+export interface WavHead {
+  readonly encoding: WavEncoding;
+  readonly channels: number;
+  /** In Hz. */
+  readonly sampleRate: number;
+  /** Where the samples start, in bytes. */
+  readonly dataStart: number;
+  /** Bytes of samples as the file says; `undefined` where its writer could not know. */
+  readonly dataBytes: number | undefined;
+}
+
+/** A file whose first bytes do not reach to the samples. */
+export interface IncompleteHead {
+  /** What is wrong with it if there are no more bytes. */
+  readonly missing: string;
+  /** Bytes from its start that have to be there before it is worth to look again. */
+  readonly neededBytes: number;
+}
+
+/**
+ * Reads what comes before the samples, for files that come bit by bit.
+ * @param bytes The file's first
+ * @throws {MediaError} for bytes that no WAV file starts with
+ */
+export function readWavHead(bytes: Uint8Array): WavHead | IncompleteHead {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const noWav = "Not a WAV file: it does not start with RIFF and WAVE";
+  if (bytes.length < 12) return { missing: noWav, neededBytes: 12 };
   const magic = tag(bytes, 0);
   if (magic === "RF64" || magic === "BW64") throw new MediaError(`${magic} files (over 4 GiB) are not supported`);
-  if (magic !== "RIFF" || tag(bytes, 8) !== "WAVE") {
-    throw new MediaError("Not a WAV file: it does not start with RIFF and WAVE");
-  }
+  if (magic !== "RIFF" || tag(bytes, 8) !== "WAVE") throw new MediaError(noWav);
   let format: Format | undefined;
-  for (let position = 12; position + 8 <= bytes.length;) {
+  let position = 12;
+  while (position + 8 <= bytes.length) {
     const id = tag(bytes, position);
     const size = view.getUint32(position + 4, true);
     const start = position + 8;
     if (id === "data") {
       if (format === undefined) throw new MediaError("Malformed WAV file: the data chunk comes before the fmt chunk");
-      return readSamples(dataChunk(view, { start, size }, format), format);
+      return { ...format, dataStart: start, dataBytes: UNKNOWN_SIZES.has(size) ? undefined : size };
     }
     if (start + size > bytes.length) {
-      throw new MediaError(`Malformed WAV file: chunk ${JSON.stringify(id)} is cut off after ${bytes.length} bytes`);
+      const missing = `Malformed WAV file: chunk ${JSON.stringify(id)} is cut off after ${bytes.length} bytes`;
+      return { missing, neededBytes: start + size };
     }
     if (id === "fmt ") format = readFormat(view, { start, size });
     position = start + size + (size % 2); // Chunks start at even places.
   }
-  throw new MediaError(`Malformed WAV file: it has no ${format === undefined ? "fmt" : "data"} chunk`);
-}
-
-/**
- * Writes a WAV file. Integers are rounded to the nearest, without dither, so that what {@linkcode decodeWav} read from
- * the same encoding comes out bit by bit.
- *
- * @throws {MediaError} for more than 65,535 channels, a rate that is not a positive whole number, or over 4 GiB.
- */
-export function encodeWav(audio: WavAudio, encoding: WavOutputEncoding = "pcm16"): EncodedWav {
-  const { samples, channels, sampleRate } = audio;
-  if (!Number.isInteger(channels) || channels < 1 || channels > 0xffff) {
-    throw new MediaError(`A WAV file has 1 to 65535 channels, not ${channels}`);
-  }
-  if (!Number.isInteger(sampleRate) || sampleRate < 1 || sampleRate > 0xffffffff) {
-    throw new MediaError(`A WAV file's sample rate is a whole number of Hz, not ${sampleRate}`);
-  }
-  if (samples.length % channels !== 0) throw new RangeError("samples.length must be a multiple of channels");
-  const dataBytes = samples.length * SAMPLE_BYTES[encoding];
-  const headerBytes = encoding === "float32" ? FLOAT_HEADER_BYTES : HEADER_BYTES;
-  if (headerBytes + dataBytes + 1 > 0xffffffff) throw new MediaError("A WAV file holds less than 4 GiB");
-  const bytes = new Uint8Array(headerBytes + dataBytes + (dataBytes % 2));
-  const view = new DataView(bytes.buffer);
-  writeHeader(view, { audio, encoding, dataBytes, headerBytes });
-  return { bytes, clipped: writeSamples(view, { audio, encoding, start: headerBytes }) };
+  const missing = `Malformed WAV file: it has no ${format === undefined ? "fmt" : "data"} chunk`;
+  return { missing, neededBytes: position + 8 };
 }
 
 /** The encoding that loses nothing of a file, of those that {@linkcode encodeWav} writes. */
@@ -187,22 +181,29 @@ function encodingOf(code: number, sampleBytes: number): WavEncoding | undefined 
   return ([undefined, "pcm8", "pcm16", "pcm24", "pcm32"] as const)[sampleBytes];
 }
 
-function dataChunk(view: DataView, { start, size }: Chunk, format: Format): DataView {
-  const blockBytes = SAMPLE_BYTES[format.encoding] * format.channels;
-  const available = view.byteLength - start;
-  if (UNKNOWN_SIZES.has(size) && size > available) {
-    return new DataView(view.buffer, view.byteOffset + start, available - (available % blockBytes));
+function dataChunk(view: DataView, head: WavHead): DataView {
+  const { dataStart, dataBytes } = head;
+  const blockBytes = wavBlockBytes(head);
+  const available = view.byteLength - dataStart;
+  if (dataBytes === undefined) {
+    return new DataView(view.buffer, view.byteOffset + dataStart, available - (available % blockBytes));
   }
-  if (size > available) {
-    throw new MediaError(`Malformed WAV file: its data chunk says ${size} bytes, but only ${available} are there`);
+  if (dataBytes > available) {
+    throw new MediaError(`Malformed WAV file: its data chunk says ${dataBytes} bytes, but only ${available} are there`);
   }
-  if (size % blockBytes !== 0) {
-    throw new MediaError(`Malformed WAV file: ${size} bytes of data are no whole number of ${blockBytes}-byte blocks`);
+  if (dataBytes % blockBytes !== 0) {
+    throw new MediaError(
+      `Malformed WAV file: ${dataBytes} bytes of data are no whole number of ${blockBytes}-byte blocks`,
+    );
   }
-  return new DataView(view.buffer, view.byteOffset + start, size);
+  return new DataView(view.buffer, view.byteOffset + dataStart, dataBytes);
 }
 
-function readSamples(data: DataView, { encoding, channels, sampleRate }: Format): DecodedWav {
+/** Samples as they lie in a file, whole blocks of them, as float32 of shape (channels, samples). */
+export function readWavSamples(
+  data: DataView,
+  { encoding, channels }: Pick<WavHead, "encoding" | "channels">,
+): Float32Array {
   const sampleBytes = SAMPLE_BYTES[encoding];
   const length = data.byteLength / sampleBytes / channels;
   const samples = new Float32Array(length * channels);
@@ -213,7 +214,7 @@ function readSamples(data: DataView, { encoding, channels, sampleRate }: Format)
       samples[channel * length + index] = read(position);
     }
   }
-  return { samples, channels, sampleRate, encoding };
+  return samples;
 }
 
 /** Reads the sample that starts at a byte position, full scale ±1. */
@@ -232,67 +233,4 @@ function sampleReader(data: DataView, encoding: WavEncoding): (position: number)
     case "float64":
       return (position) => data.getFloat64(position, true);
   }
-}
-
-interface HeaderFields {
-  readonly audio: WavAudio;
-  readonly encoding: WavOutputEncoding;
-  readonly dataBytes: number;
-  readonly headerBytes: number;
-}
-
-function writeHeader(view: DataView, { audio, encoding, dataBytes, headerBytes }: HeaderFields): void {
-  const { channels, sampleRate } = audio;
-  const sampleBytes = SAMPLE_BYTES[encoding];
-  const isFloat = encoding === "float32";
-  writeTag(view, 0, "RIFF");
-  view.setUint32(4, view.byteLength - 8, true);
-  writeTag(view, 8, "WAVE");
-  writeTag(view, 12, "fmt ");
-  view.setUint32(16, isFloat ? 18 : 16, true);
-  view.setUint16(20, isFloat ? FORMAT_FLOAT : FORMAT_PCM, true);
-  view.setUint16(22, channels, true);
-  view.setUint32(24, sampleRate, true);
-  view.setUint32(28, Math.min(sampleRate * channels * sampleBytes, 0xffffffff), true);
-  view.setUint16(32, channels * sampleBytes, true);
-  view.setUint16(34, sampleBytes * 8, true);
-  if (isFloat) {
-    // Formats other than PCM name the size of their extension (none) and have a fact chunk.
-    writeTag(view, 38, "fact");
-    view.setUint32(42, 4, true);
-    view.setUint32(46, audio.samples.length / channels, true);
-  }
-  writeTag(view, headerBytes - 8, "data");
-  view.setUint32(headerBytes - 4, dataBytes, true);
-}
-
-function writeTag(view: DataView, position: number, text: string): void {
-  for (let index = 0; index < 4; index++) view.setUint8(position + index, text.charCodeAt(index));
-}
-
-/** Writes the samples interleaved and counts those that do not fit. */
-function writeSamples(
-  view: DataView,
-  { audio, encoding, start }: { audio: WavAudio; encoding: WavOutputEncoding; start: number },
-): number {
-  const { samples, channels } = audio;
-  const length = samples.length / channels;
-  let position = start;
-  let clipped = 0;
-  for (let index = 0; index < length; index++) {
-    for (let channel = 0; channel < channels; channel++, position += SAMPLE_BYTES[encoding]) {
-      const sample = samples[channel * length + index]!;
-      if (encoding === "float32") {
-        view.setFloat32(position, sample, true);
-        continue;
-      }
-      // Exactly +1 is one step more than there is, which nobody hears and which is no clipping.
-      if (!(Math.abs(sample) <= 1)) clipped++;
-      const scale = INTEGER_SCALE[encoding];
-      const integer = Math.max(-scale, Math.min(scale - 1, Math.round((sample || 0) * scale)));
-      view.setInt16(position, encoding === "pcm16" ? integer : integer & 0xffff, true);
-      if (encoding === "pcm24") view.setInt8(position + 2, integer >> 16);
-    }
-  }
-  return clipped;
 }

@@ -1,8 +1,8 @@
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { loadInput } from "../input.ts";
 import type { Session } from "../session.ts";
 import { showResult } from "../show_result.ts";
-import { addTaskOptions, limitsOf, type TaskOptions } from "../task_options.ts";
+import { addConfigOption, addTaskOptions, limitsOf, type TaskOptions } from "../task_options.ts";
 
 const EXAMPLES = `
 Inputs and outputs go by the ending of the file, or by --input-type and --output-type: WAV files travel as a pair of a
@@ -22,14 +22,8 @@ interface CallCommandOptions extends TaskOptions {
 export function addCall(program: Command, start: (command: Command) => Session): void {
   const command = program.command("call")
     .argument("<node>", "name of the node; see: rexec nodes")
-    .description("run a node on one input")
-    .option(
-      "--config <name=value>",
-      "parameter of the node, repeatable; values are JSON or Python literals, or text",
-      collect,
-      {},
-    );
-  addTaskOptions(command)
+    .description("run a node on one input");
+  addTaskOptions(addConfigOption(command))
     .addHelpText("after", EXAMPLES)
     .action(async (node: string, options: CallCommandOptions, command: Command) => {
       const session = start(command);
@@ -43,10 +37,4 @@ export function addCall(program: Command, start: (command: Command) => Session):
       });
       await showResult(result, options, { session, wavEncoding });
     });
-}
-
-function collect(assignment: string, config: Readonly<Record<string, string>>): Record<string, string> {
-  const match = /^([^=]+)=([\s\S]*)$/.exec(assignment);
-  if (match === null) throw new InvalidArgumentError("It must be name=value.");
-  return { ...config, [match[1]!]: match[2]! };
 }
