@@ -419,11 +419,11 @@ export interface ExecuteObjectMethodRequest {
   config: { [key: string]: string };
   /** Format of the arguments and of the result: `json`, `pickle` or `raw`; empty for `pickle`. */
   serializationFormat: string;
-  /** Name of the method. */
+  /** Name of the method; empty to open a session, or to close one, and call nothing. */
   methodName: string;
   /** The arguments, a list encoded in `serialization_format`; empty for none. */
   methodArgsData: Uint8Array;
-  /** Closes the session after the call; with an empty `method_name` nothing is called before. */
+  /** Closes the session after the call. */
   close: boolean;
   /** With a code package: the class or object, `path/to/mod.ts:name` say; empty for the default export of the main module. */
   entryPoint: string;

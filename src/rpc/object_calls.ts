@@ -13,7 +13,8 @@ import type { ExecutionReport } from "../execution/task_run.ts";
 const NOTHING = new Uint8Array();
 
 /**
- * Calls a method of an object: a new one, for which a session is opened, or that of a session.
+ * Calls a method of an object: a new one, for which a session is opened, or that of a session. Without a method's name a
+ * session is only opened, or only closed.
  * @throws {ServiceError} as opening a session does
  */
 export async function executeObjectMethod(
@@ -25,7 +26,7 @@ export async function executeObjectMethod(
   if (objectSpecifier === undefined) {
     throw new ServiceError("INVALID_ARGUMENT", "Cannot call method: neither code_package nor session_id is given");
   }
-  if (methodName === "" && !close) {
+  if (methodName === "" && !close && objectSpecifier.$case === "sessionId") {
     throw new ServiceError("INVALID_ARGUMENT", "Cannot call method: method_name is empty");
   }
   let session: Session;
@@ -51,7 +52,7 @@ export async function executeObjectMethod(
     if (of.signal.aborted) session.cancel();
   }
   const answer = methodName === ""
-    ? CLOSED
+    ? SUCCESS
     : await callMethod(session, { methodName, methodArgsData, serializationFormat }, of);
   if (close && !session.isOver) {
     session.close();
@@ -89,7 +90,7 @@ async function callMethod(
   };
 }
 
-const CLOSED: ExecuteObjectMethodResponse = {
+const SUCCESS: ExecuteObjectMethodResponse = {
   status: ExecutionStatus.SUCCESS,
   resultData: NOTHING,
   errorMessage: "",
@@ -103,7 +104,7 @@ const CLOSED: ExecuteObjectMethodResponse = {
 
 function notFound(errorMessage: string): ExecuteObjectMethodResponse {
   return {
-    ...CLOSED,
+    ...SUCCESS,
     status: ExecutionStatus.ERROR,
     errorMessage,
     failureReason: FailureReason.INVALID_TASK,
