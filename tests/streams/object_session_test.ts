@@ -128,6 +128,16 @@ Deno.test("ExecuteObjectMethod and StreamObject", async (test) => {
     await call(client, { ...inSession(sessionId), close: true });
   });
 
+  await test.step("opens a session without calling anything, and closes it likewise", async () => {
+    const { sessionId, status: opened } = await call(client, {
+      objectSpecifier: { $case: "codePackage", value: codePackage },
+      config: { owner: "Eve" },
+    });
+    assert.equal(opened, ExecutionStatus.SUCCESS);
+    const closed = await call(client, { ...inSession(sessionId), close: true });
+    assert.deepEqual([closed.status, closed.sessionId], [ExecutionStatus.SUCCESS, ""]);
+  });
+
   await test.step("a call that takes too long ends its session, and says so", async () => {
     const options = ExecutionOptions.fromPartial({ timeoutSeconds: 1 });
     const sessionId = await open(client, { options });
@@ -209,7 +219,6 @@ Deno.test("Sessions end when their time is up, and say so", async (test) => {
       "pool.maxWorkers": 1,
       "pool.maxTaskHosts": 2,
       "sessions.idleTimeoutMs": 300,
-      "sessions.maxSessions": 2,
     },
   });
   using client = new TestClient(server.address);
@@ -236,10 +245,15 @@ Deno.test("Sessions end when their time is up, and say so", async (test) => {
     assert.equal(code, status.DEADLINE_EXCEEDED);
     assert.match(details, /no init came within sessions\.idleTimeoutMs, 300 ms/);
   });
+});
 
-  await test.step("no more are opened than may be", async () => {
-    const ids = [await open(client), await open(client)];
-    await assert.rejects(open(client), /status 8.*sessions\.maxSessions is 2/);
-    for (const id of ids) await call(client, { ...inSession(id), close: true });
+Deno.test("No more sessions are opened than may be", async () => {
+  await using server = await startTestServer({
+    settings: { "pool.maxWorkers": 1, "pool.maxTaskHosts": 3, "sessions.maxSessions": 2 },
   });
+  using client = new TestClient(server.address);
+  const ids = [await open(client), await open(client)];
+  await assert.rejects(open(client), /status 8.*sessions\.maxSessions is 2/);
+  await call(client, { ...inSession(ids[0]!), close: true });
+  await open(client);
 });
