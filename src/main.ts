@@ -134,6 +134,7 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
           metrics.executionEnded(nodeType, OUTCOME_LABEL[status], durationMs / 1_000);
           metrics.queueWaited(queueMs / 1_000);
         },
+        sessionEnded: (nodeType, end, inputs) => metrics.sessionEnded(nodeType, end, inputs),
         audited: (event) => metrics.audited(event),
       },
       startPool: async (onCapacity) =>
@@ -173,7 +174,8 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
   );
   metrics.watchLoad({
     queueLength: () => executor.queueLength,
-    activeTasks: () => executor.activeCount,
+    activeTasks: () => executor.executionCount,
+    sessions: () => executor.sessions.size,
     connections: () => rpc.connectionCount,
     hosts: () => {
       const { busy, available, starting } = executor.taskLoad;

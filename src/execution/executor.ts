@@ -28,7 +28,7 @@ import {
 } from "./requests.ts";
 import { SessionOpener } from "./sessions/opener.ts";
 import { Sessions } from "./sessions/registry.ts";
-import type { Session } from "./sessions/session.ts";
+import type { Session, SessionEnd } from "./sessions/session.ts";
 import { type ExecutionReport, TaskRun } from "./task_run.ts";
 import type { TaskAudit } from "./verdict.ts";
 import { MEGABYTE } from "../units.ts";
@@ -57,6 +57,11 @@ export interface ExecutionObserver {
     queueMs: number,
     caller: string,
   ): void;
+  /**
+   * A stream or a session of an object ended.
+   * @param inputs that it processed
+   */
+  sessionEnded(nodeType: string, end: SessionEnd["kind"], inputs: number): void;
   /** Something was refused, denied or ended by force. */
   audited(event: AuditEventName): void;
 }
@@ -157,6 +162,11 @@ export class Executor implements AsyncDisposable {
   /** Executions that wait for a sandbox. */
   get queueLength(): number {
     return this.#nodes.queue.length + this.#tasks.queue.length;
+  }
+
+  /** Executions that wait or run. */
+  get executionCount(): number {
+    return this.#runs.size;
   }
 
   /** Executions that wait or run, and sessions. */
@@ -345,6 +355,8 @@ export class Executor implements AsyncDisposable {
         lease.charge(run.usage?.cpuMs ?? 0);
         session.totals.queueMs = run.queueMs;
         this.sessions.add(session, release);
+        const kind = isNode ? nodeType : CUSTOM_TASK;
+        void session.ended.then((end) => this.#options.observer.sessionEnded(kind, end.kind, session.totals.items));
       }
       return { session, report };
     } catch (error) {

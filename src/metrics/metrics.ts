@@ -27,6 +27,8 @@ export interface LoadSources {
   readonly queueLength: () => number;
   /** Executions that run. */
   readonly activeTasks: () => number;
+  /** Streams and sessions of objects that are open. */
+  readonly sessions: () => number;
   /** Open client connections. */
   readonly connections: () => number;
   /** Sandbox hosts by state. The states are ours, so they are few. */
@@ -58,6 +60,13 @@ export class Metrics {
   ]);
   readonly #restarts = this.#counter("rexec_host_restarts_total", "Sandbox hosts that were replaced", ["reason"]);
   readonly #audited = this.#counter("rexec_audit_events_total", "Refusals, denials and kills", ["event"]);
+  readonly #sessions = this.#counter("rexec_sessions_total", "Streams and sessions of objects that ended", [
+    "node_type",
+    "end",
+  ]);
+  readonly #inputs = this.#counter("rexec_session_inputs_total", "Inputs and calls that sessions processed", [
+    "node_type",
+  ]);
   readonly #bytesIn = this.#counter("rexec_bytes_in_total", "Payload bytes received", []);
   readonly #bytesOut = this.#counter("rexec_bytes_out_total", "Payload bytes sent", []);
   readonly #durations = new Histogram({
@@ -117,6 +126,17 @@ export class Metrics {
     this.#durations.observe({ node_type }, toDuration(seconds));
   }
 
+  /**
+   * A stream or a session of an object ended.
+   * @param end how; the ends are the service's own, so they are few
+   * @param inputs that it processed
+   */
+  sessionEnded(nodeType: string, end: string, inputs: number): void {
+    const node_type = this.#nodeTypes.has(nodeType) ? nodeType : UNKNOWN;
+    this.#sessions.inc({ node_type, end });
+    this.#inputs.inc({ node_type }, inputs);
+  }
+
   /** An execution waited so many seconds for its sandbox. */
   queueWaited(seconds: number): void {
     this.#waits.observe(toDuration(seconds));
@@ -151,6 +171,7 @@ export class Metrics {
   watchLoad(load: LoadSources): void {
     this.#gauge("rexec_queue_length", "Executions that wait for a sandbox", load.queueLength);
     this.#gauge("rexec_tasks_active", "Executions that run", load.activeTasks);
+    this.#gauge("rexec_sessions", "Streams and sessions of objects that are open", load.sessions);
     this.#gauge("rexec_connections", "Open client connections", load.connections);
     new Gauge({
       name: "rexec_hosts",

@@ -57,12 +57,34 @@ Deno.test("Metrics.executionEnded() bears clocks that were set back", async () =
   assert((await samples(metrics)).includes('rexec_execution_duration_seconds_count{node_type="custom"} 2'));
 });
 
+Deno.test("Metrics.sessionEnded() counts ends and inputs by node type, of those that exist", async () => {
+  const metrics = newMetrics();
+  metrics.addNodeTypes(["AudioBuffer"]);
+  metrics.sessionEnded("AudioBuffer", "closed", 5);
+  metrics.sessionEnded("AudioBuffer", "closed", 0);
+  metrics.sessionEnded("made up", "failed", 1);
+  const lines = await samples(metrics);
+  for (
+    const line of [
+      'rexec_sessions_total{node_type="AudioBuffer",end="closed"} 2',
+      'rexec_session_inputs_total{node_type="AudioBuffer"} 5',
+      'rexec_sessions_total{node_type="unknown",end="failed"} 1',
+    ]
+  ) assert(lines.includes(line), line);
+});
+
 Deno.test("Metrics.watchLoad() reads the load at each scrape, and forgets states that are gone", async () => {
   const metrics = newMetrics();
   let hosts: Record<string, number> = { idle: 2, starting: 1 };
-  metrics.watchLoad({ queueLength: () => 5, activeTasks: () => 3, connections: () => 7, hosts: () => hosts });
+  metrics.watchLoad({
+    queueLength: () => 5,
+    activeTasks: () => 3,
+    sessions: () => 2,
+    connections: () => 7,
+    hosts: () => hosts,
+  });
   const before = await samples(metrics);
-  for (const line of ["rexec_queue_length 5", "rexec_tasks_active 3", "rexec_connections 7"]) {
+  for (const line of ["rexec_queue_length 5", "rexec_tasks_active 3", "rexec_sessions 2", "rexec_connections 7"]) {
     assert(before.includes(line), line);
   }
   assert(before.includes('rexec_hosts{state="starting"} 1'));
