@@ -163,7 +163,10 @@ export interface StreamInitRequest {
   options:
     | ExecutionOptions
     | undefined;
-  /** Of user code: what takes the inputs, `path/to/mod.ts:name` say; empty for the default export of the main module. */
+  /**
+   * Of user code: what takes the inputs, `path/to/mod.ts:name` say; empty for `entry_point` of `config`, or else for the
+   * default export of the main module.
+   */
   entryPoint: string;
 }
 

@@ -331,7 +331,9 @@ export class Executor implements AsyncDisposable {
         config: Object.fromEntries(config),
         creditBytes: this.sessions.unreadLimitBytes,
       };
-      const task = { ...request, input, format: "", dependencies: [] };
+      // Clients of the plain contract have no other place for it.
+      const entryPoint = request.entryPoint === "" ? config.get("entry_point") ?? "" : request.entryPoint;
+      const task = { ...request, entryPoint, input, format: "", dependencies: [] };
       const message = packageMessage(task, { limits, policy: terms.policy, execution, stream });
       fault = packageFault(message, this.#bounds);
       run = new TaskRun({

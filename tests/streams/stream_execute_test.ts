@@ -124,7 +124,9 @@ Deno.test("StreamExecute", async (test) => {
   ) {
     await test.step(`runs ${entryPoint}`, async () => {
       using talk = new ExecuteTalk(client);
-      const init = await talk.init({ nodeType: "custom", codePackage, entryPoint });
+      // In either place.
+      const where = entryPoint === "main.ts:double" ? { config: { entry_point: entryPoint } } : { entryPoint };
+      const init = await talk.init({ nodeType: "custom", codePackage, ...where });
       assert("status" in init && init.status === ExecutionStatus.SUCCESS, JSON.stringify(init));
       for (const input of inputs) talk.give(input);
       talk.close();

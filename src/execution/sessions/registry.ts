@@ -6,7 +6,10 @@
 import type { SessionInfo } from "../../../protos/generated/execution.ts";
 import type { SessionOptions as SessionLimits } from "../../config/schema.ts";
 import { ServiceError } from "../../errors.ts";
+import { serviceLogger } from "../../logging/mod.ts";
 import type { Session } from "./session.ts";
+
+const logger = serviceLogger("execution", "sessions");
 
 /** Ends that are remembered, so that who asks for a session that is gone hears why. */
 const MAX_REMEMBERED = 1_000;
@@ -84,7 +87,11 @@ export class Sessions implements Disposable {
       this.#open.delete(session.id);
       this.#opening++;
       release();
-      this.#remember(session, end.kind === "ended" ? end.error.message : GONE[end.kind]);
+      const reason = end.kind === "ended" ? end.error.message : GONE[end.kind];
+      this.#remember(session, reason);
+      const facts = { session: session.id, caller: session.caller, node_type: session.nodeType, reason };
+      if (end.kind === "ended") logger.info("Session {session} ended: {reason}", facts);
+      else logger.debug("Session {session} ended: {reason}", facts);
       if (this.#open.size > 0) return;
       this[Symbol.dispose]();
       this.#onEmpty();
