@@ -133,8 +133,11 @@ export class HostPool implements AsyncDisposable {
         account(end);
         task.onEnd(end, sandboxId);
         this.#recycleIfGrown(host);
-        // What was returned frees nothing: its host is as busy as before.
+        // What was returned frees nothing yet: its host is as busy as before.
         if (end.kind !== "returned" && host.isServing) this.#options.onCapacity();
+      },
+      onReleased: () => {
+        if (host.isServing) this.#options.onCapacity();
       },
     }, now);
     this.#watch.wake();

@@ -577,6 +577,7 @@ export class HostProcess implements AsyncDisposable {
     this.#begin(now);
     const { stream: sink } = head.task;
     const stream = sink !== undefined && result.outcome === "OK" ? this.#open(head) : undefined;
+    if (head.settled) return head.task.onReleased?.();
     head.settle({ kind: "result", result, usage, denials }, this.id);
     if (stream !== undefined) sink?.onOpened(stream);
   }

@@ -92,6 +92,8 @@ export interface HostTask {
   readonly stream?: StreamSink;
   /** Called once, when it has ended. @param sandboxId the host that it ended on */
   onEnd(end: TaskEnd, sandboxId: string): void;
+  /** Called when its host is done with a task that was returned before: until then it held its place there. */
+  onReleased?(): void;
   onLog(log: TaskLog): void;
   /** Called for what user code writes; built-in nodes write nothing. */
   onConsole?(text: ConsoleText): void;

@@ -267,3 +267,19 @@ Deno.test("HostProcess can be disposed of twice, and killed after its end", asyn
     await host[Symbol.asyncDispose]();
   });
 });
+
+Deno.test("HostProcess tells when it is done with a task that was returned, since only then its place is free", async () => {
+  await using directory = new RuntimeDirectory();
+  await using host = await startHost(directory);
+  const released = Promise.withResolvers<void>();
+  const [first, second] = [new TestTask("PassThroughNode"), new TestTask("PassThroughNode")];
+  host.run(first, performance.now());
+  host.run(Object.assign(second, { onReleased: () => released.resolve() }), performance.now());
+  // As if the first had taken long; nothing has been read from the host yet.
+  host.enforceLimits(performance.now() + 1_000, 100);
+  assert.equal((await second.ended).kind, "returned");
+  assert.equal((await first.ended).kind, "result");
+  await released.promise;
+  assert.equal(host.taskCount, 0);
+  assert.equal(second.ends, 1);
+});
