@@ -45,7 +45,7 @@ export class MetricFamilies {
       if (totalsOnly && !isTotal(type)) continue;
       const [, series, labels = "", value] = sample;
       const key = `${series}{front="${front}"${labels === "" ? "" : `,${labels}`}}`;
-      this.#addSample(this.#family(name, help, type), key, Number(value === "+Inf" ? "Infinity" : value));
+      this.#addSample(this.#family(name, help, type), key, toNumber(value!));
     }
   }
 
@@ -92,4 +92,9 @@ function isTotal(type: string): boolean {
 function toText(value: number): string {
   if (Number.isFinite(value) || Number.isNaN(value)) return String(value);
   return value > 0 ? "+Inf" : "-Inf";
+}
+
+/** `+Inf` and `-Inf` are the format's own. */
+function toNumber(text: string): number {
+  return Number(text.replace("Inf", "Infinity"));
 }

@@ -7,11 +7,12 @@ import { descendantsOf, isAlive } from "../support/processes.ts";
 import { listNodes } from "../support/secure.ts";
 import { startTestServer, type TestServer, type TestServerOptions } from "../support/server.ts";
 
-/** Starts a service with two fronts of one host each. Its timeouts are so long that who waits for one waits for ever. */
+/** Starts a service with two fronts of two hosts each. Its timeouts are so long that who waits for one waits for ever. */
 export async function startFronts({ settings, ...options }: TestServerOptions = {}): Promise<TestServer> {
   return await startTestServer({
     settings: {
       "server.processes": 2,
+      "pool.maxWorkers": 4,
       "server.drainTimeoutMs": 3_600_000,
       "pool.startTimeoutMs": 600_000,
       "sandbox.probe": false,

@@ -3,7 +3,7 @@ import { ExecutionStatus } from "../../protos/generated/types.ts";
 import { type NodeCall, TestClient, unary } from "../support/client.ts";
 import { longText, RuntimeDirectory } from "../support/hosts.ts";
 import { descendantsOf, isAlive, until } from "../support/processes.ts";
-import { listNodes } from "../support/secure.ts";
+import { listNodes, tlsCredentials, tlsFile } from "../support/secure.ts";
 import { failToStart, startTestServer } from "../support/server.ts";
 import { frontsOf, metric, NewConnections, socketsOf, startFronts } from "./_fronts.ts";
 
@@ -27,14 +27,14 @@ Deno.test("two fronts share a port, the hosts and the metrics, and no host holds
   await using server = await startFronts();
   const fronts = frontsOf(server);
   assert.equal(fronts.length, 2);
-  assert.equal(server.ready.workers, 2);
+  assert.equal(server.ready.workers, 4);
   await until("both fronts have been called", async () => {
     assert((await listNodes(server.address)).ok);
     const calls = await metric(server, "rexec_requests_total");
     return ["1", "2"].every((front) => calls.has(`front="${front}",method="ListNodes",status="OK"`));
   });
   const hosts = await metric(server, "rexec_hosts");
-  for (const front of ["1", "2"]) assert.equal(hosts.get(`front="${front}",state="available"`), 1);
+  for (const front of ["1", "2"]) assert.equal(hosts.get(`front="${front}",state="available"`), 2);
   assert.equal((await metric(server, "rexec_fronts")).get('state="serving"'), 2);
   const described = (await server.metrics()).split("\n").filter((line) => line.startsWith("# TYPE"));
   assert.equal(new Set(described).size, described.length);
@@ -71,6 +71,28 @@ Deno.test("a connection that is made while no front is there is answered by the 
   await server.logged("ended with SIGKILL");
   const answer = await listNodes(server.address);
   assert(answer.ok, JSON.stringify(answer));
+});
+
+Deno.test("while a front cannot be started again, another takes its connections", async () => {
+  await using directory = new RuntimeDirectory();
+  const keyFile = `${directory.path}/server.key`;
+  await Deno.copyFile(tlsFile("server.key"), keyFile);
+  await using server = await startFronts({
+    settings: { "server.tls.certFile": tlsFile("server.pem"), "server.tls.keyFile": keyFile },
+  });
+  const [victim] = frontsOf(server);
+  await Deno.remove(keyFile);
+  Deno.kill(victim!, "SIGKILL");
+  await server.logged(/Cannot start front \d again: .*server\.key/);
+  // The kernel gives half of these to the socket of the front that is not there.
+  const address = `localhost:${server.ready.port}`;
+  for (let call = 0; call < 20; call++) {
+    const answer = await listNodes(address, { channel: tlsCredentials() });
+    assert(answer.ok, JSON.stringify(answer));
+  }
+  assert.equal((await metric(server, "rexec_fronts")).get('state="serving"'), 1);
+  await Deno.copyFile(tlsFile("server.key"), keyFile);
+  await until("it is back", async () => (await metric(server, "rexec_fronts")).get('state="serving"') === 2);
 });
 
 Deno.test("SIGHUP replaces all fronts for a new configuration: no call fails, running ones go on", async () => {
