@@ -4,14 +4,15 @@
  */
 
 import { ExecutionStatus, ServiceStatus } from "../protos/generated/types.ts";
-import { loadConfig } from "./config/mod.ts";
+import { loadConfig, type LoadConfigOptions } from "./config/mod.ts";
 import type { Config, SandboxOptions } from "./config/schema.ts";
-import { messageOf, ServiceError } from "./errors.ts";
+import { ServiceError } from "./errors.ts";
 import { highestMemoryMb } from "./execution/callers.ts";
 import { CUSTOM_TASK, Executor } from "./execution/executor.ts";
 import { serviceLogger, startLogging } from "./logging/mod.ts";
 import { LoadMeter } from "./metrics/load_meter.ts";
 import { type ExecutionOutcome, Metrics, startMetricsServer } from "./metrics/mod.ts";
+import type { BoundSocket } from "./rpc/connections.ts";
 import { RpcServer } from "./rpc/server.ts";
 import { checkRuntime } from "./runtime_check.ts";
 import { ControlGroups } from "./sandbox/cgroups/mod.ts";
@@ -26,6 +27,7 @@ import { probeSandbox } from "./sandbox/probe.ts";
 import { tryCpuMs, tryResidentBytes } from "./sandbox/proc.ts";
 import { RuntimeDirectory } from "./sandbox/runtime_directory.ts";
 import { fillCache } from "./sandbox/warm_cache.ts";
+import { StopSignal } from "./stop_signal.ts";
 import { SERVICE_VERSION } from "./version.ts";
 import { MEGABYTE } from "./units.ts";
 
@@ -53,6 +55,34 @@ export interface ServeOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called once when calls are welcome. */
   readonly onReady?: ((service: ServiceInfo) => void) | undefined;
+  /** Present where a supervisor runs the service as one of several. */
+  readonly front?: FrontRole | undefined;
+}
+
+/** What a supervisor decides for one of several services on one port. Signals are the supervisor's, too. */
+export interface FrontRole {
+  /** Where configuration files are read from: all fronts are to see the same. */
+  readonly readFile: LoadConfigOptions["readFile"];
+  readonly socket: BoundSocket;
+  /** What its log lines carry. */
+  readonly logFields: Readonly<Record<string, unknown>>;
+  /** Drains the service as SIGTERM does where there is no supervisor. */
+  readonly stop: AbortSignal;
+  /** Drains the service without refusing a call: a successor takes those that come. */
+  readonly retire: AbortSignal;
+  /** Kills what still runs when draining takes too long for somebody. */
+  readonly hurry: AbortSignal;
+  /** Called before `onReady`. */
+  readonly onStarted: (service: FrontHandle) => void;
+  /** Called when no execution is left, with how many were lost. */
+  readonly onDrained: (lost: number) => Promise<void>;
+}
+
+/** What a supervisor can have of a running front. */
+export interface FrontHandle {
+  renderMetrics(): Promise<string>;
+  /** Takes connections from one more socket. @throws {ServiceError} when it cannot be listened on */
+  listenOn(socket: BoundSocket): Promise<void>;
 }
 
 /** A service that has come up. */
@@ -64,6 +94,8 @@ export interface ServiceInfo {
   /** What keeps tasks in. */
   readonly sandbox: string;
   readonly workers: number;
+  /** Front processes; 0 when the process serves by itself. */
+  readonly processes: number;
   /** Operations that the sandbox was seen to refuse; 0 when the probe is off. */
   readonly probedOperations: number;
   /** From the start of the program, in milliseconds. */
@@ -78,36 +110,47 @@ export interface ServiceInfo {
 export async function serve(options: ServeOptions = {}): Promise<void> {
   const env = Deno.env.toObject();
   const runtime = checkRuntime(Deno.version.deno, env);
-  const { config } = loadConfig({ env, configDir: options.configDir, overrides: options.overrides });
+  const { configDir, overrides, front } = options;
+  const { config } = loadConfig({ env, configDir, overrides, readFile: front?.readFile });
   await requireSandboxCode();
 
   await using stack = new AsyncDisposableStack();
-  stack.use(await startLogging(config.logging, { isTerminal: Deno.stderr.isTerminal() }));
+  stack.use(await startLogging(config.logging, { isTerminal: Deno.stderr.isTerminal(), fields: front?.logFields }));
   if (runtime.kind === "untested") {
     logger.warn("Deno {version} is untested with this service", { version: runtime.version });
   }
-  const stopping = stack.use(new StopSignal(options.signal));
-  const service = await start(config, stack);
+  const stopping = stack.use(front === undefined ? StopSignal.ofProcess(options.signal) : StopSignal.ofFront(front));
+  const service = await start(config, stack, front?.socket);
+  front?.onStarted(service);
   logger.info("Serving gRPC on {host}:{port}", { ...service.info });
   options.onReady?.(service.info);
 
-  const reason = await stopping.received;
+  const { reason, gently } = await stopping.received;
   logger.info("Draining: {reason}", { reason, active: service.executor.activeCount });
-  service.drain();
-  const grace = AbortSignal.timeout(config.server.drainTimeoutMs);
-  const lost = await service.executor.drain(AbortSignal.any([grace, stopping.repeated]));
+  const grace = AbortSignal.any([AbortSignal.timeout(config.server.drainTimeoutMs), stopping.repeated]);
+  if (gently) await service.retire(grace);
+  else service.drain();
+  const lost = await service.executor.drain(grace);
   const why = stopping.repeated.aborted ? "a second signal came" : "the drain timeout has passed";
   if (lost > 0) logger.warn("Executions killed: {lost}, since {why}", { lost, why });
   else logger.info("Drained: no execution was lost");
+  await front?.onDrained(lost);
 }
 
-interface RunningService {
+interface RunningService extends FrontHandle {
   readonly info: ServiceInfo;
   readonly executor: Executor;
+  /** Lets nobody in any more. */
   drain(): void;
+  /** Sends clients to a successor; resolves when no new call comes. */
+  retire(signal: AbortSignal): Promise<void>;
 }
 
-async function start(config: Config, stack: AsyncDisposableStack): Promise<RunningService> {
+async function start(
+  config: Config,
+  stack: AsyncDisposableStack,
+  socket: BoundSocket | undefined,
+): Promise<RunningService> {
   const { path: runtimeDirectory } = stack.use(await RuntimeDirectory.create());
   let serviceStatus = ServiceStatus.STARTING;
   const controlGroups = detectControlGroups(config.sandbox, stack);
@@ -165,7 +208,7 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
 
   const meter = stack.use(new LoadMeter(() => usageOf([Deno.pid, ...executor.hosts.map(({ pid }) => pid)])));
   const rpc = stack.use(
-    await RpcServer.start(config.server, {
+    await RpcServer.start({ ...config.server, socket }, {
       executor,
       observer: metrics,
       load: () => meter.load,
@@ -200,13 +243,17 @@ async function start(config: Config, stack: AsyncDisposableStack): Promise<Runni
       metricsPort: http?.port,
       sandbox: jail.type,
       workers: config.pool.maxWorkers,
+      processes: 0,
       probedOperations: probed,
       startupMs: performance.now(),
     },
+    renderMetrics: () => metrics.render(),
+    listenOn: (socket) => rpc.listenOn(socket),
     drain() {
       serviceStatus = ServiceStatus.STOPPING;
       rpc.announceDrain();
     },
+    retire: (signal) => rpc.retire(signal),
   };
 }
 
@@ -234,39 +281,4 @@ async function probeEachKind(hosts: readonly HostProcess[], runtimeDirectory: st
 
 function usageOf(pids: readonly number[]) {
   return new Map(pids.map((pid) => [pid, { cpuMs: tryCpuMs(pid), residentBytes: tryResidentBytes(pid) }] as const));
-}
-
-/** The first and the second request to stop, by SIGTERM, SIGINT or a signal of the caller. */
-class StopSignal implements Disposable {
-  readonly #first = Promise.withResolvers<string>();
-  readonly #second = new AbortController();
-  readonly #handlers: ReadonlyMap<Deno.Signal, () => void>;
-  #count = 0;
-
-  constructor(signal: AbortSignal | undefined) {
-    this.#handlers = new Map((["SIGTERM", "SIGINT"] as const).map((name) => [name, () => this.#stop(name)]));
-    for (const [name, handler] of this.#handlers) Deno.addSignalListener(name, handler);
-    if (signal?.aborted) this.#stop(messageOf(signal.reason));
-    else signal?.addEventListener("abort", () => this.#stop(messageOf(signal.reason)), { once: true });
-  }
-
-  /** Resolves with what asked first. */
-  get received(): Promise<string> {
-    return this.#first.promise;
-  }
-
-  /** Aborts when somebody asks again: they do not want to wait. */
-  get repeated(): AbortSignal {
-    return this.#second.signal;
-  }
-
-  [Symbol.dispose](): void {
-    for (const [name, handler] of this.#handlers) Deno.removeSignalListener(name, handler);
-  }
-
-  #stop(reason: string): void {
-    this.#count++;
-    if (this.#count === 1) this.#first.resolve(reason);
-    else this.#second.abort();
-  }
 }

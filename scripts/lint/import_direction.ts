@@ -1,5 +1,5 @@
 /**
- * Lint plugin: imports point one way, `cli → rpc → execution → sandbox → metrics, logging, config, async → errors`.
+ * Lint plugin: imports point one way, `cli → supervisor → main.ts → rpc → execution → sandbox → metrics, logging, config, async → errors`.
  *
  * `deno.json` names it, so that `deno lint` and editors report an upward import with its file and line.
  *
@@ -18,10 +18,12 @@ const LAYERS: readonly (readonly string[])[] = [
   ["sandbox"],
   ["execution"],
   ["rpc"],
-  ["main.ts"],
+  ["main.ts", "stop_signal.ts"],
+  ["supervisor"],
   ["cli"],
 ];
-const LAYER_NAMES = "cli → main.ts → rpc → execution → sandbox → metrics, logging, config, async → errors.ts";
+const LAYER_NAMES =
+  "cli → supervisor → main.ts → rpc → execution → sandbox → metrics, logging, config, async → errors.ts";
 
 /** The client library stands beside the layers: it runs in other people's programs, without the server. */
 const CLIENT = "client";

@@ -22,6 +22,8 @@ export interface EnvironmentBinding {
 export const ENVIRONMENT: readonly EnvironmentBinding[] = [
   { name: "GRPC_HOST", key: "server.host" },
   { name: "GRPC_PORT", key: "server.port" },
+  { name: "GRPC_PROCESSES", key: "server.processes" },
+  { name: "MAX_PROCESS_MEMORY_MB", key: "server.maxProcessMemoryMb" },
   { name: "ALLOW_UNAUTHENTICATED_PUBLIC_BIND", key: "server.allowUnauthenticatedPublicBind" },
   { name: "GRPC_TLS_CERT", key: "server.tls.certFile" },
   { name: "GRPC_TLS_KEY", key: "server.tls.keyFile" },

@@ -41,7 +41,7 @@ export interface LoadConfigOptions {
   /** Values from the command line by key (`server.port`); text is read as in the environment, `undefined` is skipped. */
   readonly overrides?: Readonly<Record<string, unknown>> | undefined;
   /** Text of a file, or `undefined` when there is none. Reads the file system unless told otherwise. */
-  readonly readFile?: (path: string) => string | undefined;
+  readonly readFile?: ((path: string) => string | undefined) | undefined;
 }
 
 /**
@@ -77,7 +77,7 @@ class Loader {
   readonly #values = new Map<string, SourcedValue>();
   readonly #faults: ConfigFault[] = [];
 
-  readFiles({ env, configDir, readFile = readTextFile }: LoadConfigOptions): void {
+  readFiles({ env, configDir, readFile = readConfigFile }: LoadConfigOptions): void {
     const named = configDir ?? (env["CONFIG_DIR"] || undefined);
     const folder = named ?? DEFAULT_CONFIG_DIR;
     let found = 0;
@@ -221,8 +221,8 @@ function memberOf(value: unknown, name: PropertyKey): unknown {
   return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }
 
-/** Text of a file, or `undefined` when it or its folder does not exist. */
-function readTextFile(path: string): string | undefined {
+/** Text of a file, or `undefined` when it or its folder does not exist. @throws {Error} when it cannot be read */
+export function readConfigFile(path: string): string | undefined {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {

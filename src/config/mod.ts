@@ -12,6 +12,7 @@ export {
   type LoadConfigOptions,
   type LoadedConfig,
   type Origin,
+  readConfigFile,
 } from "./load.ts";
 export { isLoopbackHost } from "./rules.ts";
 export {

@@ -47,6 +47,21 @@ export const RULES: readonly ConfigRule[] = [
       return same ? `${metrics.port} is also server.port; two listeners need two ports` : undefined;
     },
   },
+  share("pool.maxWorkers", "MAX_WORKERS", ({ pool }) => pool.maxWorkers),
+  share("pool.maxTaskHosts", undefined, ({ pool }) => pool.maxTaskHosts),
+  share("server.maxConnections", "MAX_CONNECTIONS", ({ server }) => server.maxConnections),
+  share("server.maxConnectionsPerPeer", undefined, ({ server }) => server.maxConnectionsPerPeer),
+  {
+    keys: ["policy.callers", "server.processes"],
+    check({ policy, server }) {
+      for (const [caller, { maxActiveTasks = 0 }] of Object.entries(policy.callers)) {
+        if (maxActiveTasks === 0 || maxActiveTasks >= server.processes) continue;
+        return `maxActiveTasks of "${caller}" is ${maxActiveTasks}, and cannot be divided among ` +
+          `${server.processes} front processes. Raise it, or lower server.processes (GRPC_PROCESSES)`;
+      }
+      return undefined;
+    },
+  },
   ceiling("timeoutSeconds", "MAX_EXECUTION_TIME"),
   ceiling("memoryMb", "MAX_MEMORY_MB"),
   ceiling("cpuPercent", "MAX_CPU_PERCENT"),
@@ -66,6 +81,21 @@ function needs(key: TlsKey, variable: string, other: TlsKey, otherVariable: stri
     check(config) {
       if (valueOf(config, key) === null || valueOf(config, other) !== null) return undefined;
       return `without ${other} there is no TLS. Set ${other} (${otherVariable}) too, or take ${key} (${variable}) away`;
+    },
+  };
+}
+
+/** A total of the service of which every front process needs one at least. */
+function share(key: string, variable: string | undefined, total: (config: Config) => number): ConfigRule {
+  return {
+    keys: [key, "server.processes"],
+    check(config) {
+      const count = total(config);
+      const { processes } = config.server;
+      if (count >= processes) return undefined;
+      const name = variable === undefined ? "it" : `it (${variable})`;
+      return `${count} cannot be divided among ${processes} front processes. Raise ${name}, or lower ` +
+        "server.processes (GRPC_PROCESSES)";
     },
   };
 }

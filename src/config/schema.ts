@@ -21,6 +21,12 @@ export const ServerOptions = z.strictObject({
     "Address that gRPC listens on. Anything but a loopback address needs callers who prove who they are (`auth.tokensFile`, `server.tls.clientCaFile`), or `allowUnauthenticatedPublicBind`",
   ),
   port: PORT.default(50_051).describe("Port that gRPC listens on; 0 takes a free one"),
+  processes: z.int().min(0).max(256).default(0).describe(
+    "Front processes that serve on the port, each with its share of hosts, connections and quotas, under a supervisor that replaces them without refusing a call. 0: the process that is started serves by itself",
+  ),
+  maxProcessMemoryMb: z.int().min(0).max(1_048_576).default(2_048).describe(
+    "Resident memory above which a front process is replaced by a new one, in megabytes. 0: never",
+  ),
   allowUnauthenticatedPublicBind: z.boolean().default(false).describe(
     "Whether callers that prove no identity may be served on an address that other machines can reach",
   ),

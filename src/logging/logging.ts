@@ -26,6 +26,8 @@ export interface LoggingEnvironment {
   readonly colors?: boolean | undefined;
   /** Takes the lines; stderr unless told otherwise. */
   readonly output?: ByteWriter | undefined;
+  /** Properties of every line: which of several processes it is from, say. */
+  readonly fields?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /**
@@ -43,7 +45,7 @@ export interface LoggingEnvironment {
  */
 export async function startLogging(
   options: LoggingOptions,
-  { isTerminal, colors = isTerminal && !Deno.noColor, output = Deno.stderr }: LoggingEnvironment,
+  { isTerminal, colors = isTerminal && !Deno.noColor, output = Deno.stderr, fields }: LoggingEnvironment,
 ): Promise<AsyncDisposable> {
   await using opening = new AsyncDisposableStack();
   const pretty = options.format === "pretty" || (options.format === "auto" && isTerminal);
@@ -60,6 +62,11 @@ export async function startLogging(
   if (options.file.path !== null) {
     const file = opening.use(openFile({ ...options.file, path: options.file.path }));
     sinks["file"] = redactSecrets(file, options.redact);
+  }
+  if (fields !== undefined) {
+    for (const [name, sink] of Object.entries(sinks)) {
+      sinks[name] = (record) => sink({ ...record, properties: { ...fields, ...record.properties } });
+    }
   }
   const names = Object.keys(sinks);
   await configure({

@@ -17,7 +17,7 @@ export interface MetricsServerOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  readonly metrics: Metrics;
+  readonly metrics: Pick<Metrics, "render" | "contentType">;
   /** Whether the process works at all; false asks to be restarted. */
   readonly isLive: () => HealthVerdict;
   /** Whether new calls are welcome; false while starting and draining. */

@@ -20,11 +20,15 @@ const logger = serviceLogger("rpc", "connections");
 /** Bytes with which every client opens HTTP/2: the preface and the head of a SETTINGS frame (RFC 9113, 3.4). */
 const OPENING_BYTES = 24 + 9;
 
+/** A socket that is bound already, as `net.Server.listen()` takes it: one that a supervisor keeps open. */
+export type BoundSocket = object;
+
 /** Where to listen, and how many may connect. */
-export type ListenOptions = Pick<
-  ServerOptions,
-  "host" | "port" | "maxConnections" | "maxConnectionsPerPeer" | "handshakeTimeoutMs"
->;
+export interface ListenOptions
+  extends Pick<ServerOptions, "host" | "port" | "maxConnections" | "maxConnectionsPerPeer" | "handshakeTimeoutMs"> {
+  /** Listened on instead of host and port. Whoever bound it keeps a descriptor, so that closing it here closes no queue. */
+  readonly socket?: BoundSocket | undefined;
+}
 
 /** The two ends of a connection, which no other connection has at the same time. */
 export interface ConnectionEnds {
@@ -42,15 +46,18 @@ interface Connection {
   readonly peer: string;
   /** What HTTP/2 speaks over, once it does: the raw socket, or the one that TLS made of it. */
   http2: Socket | undefined;
+  /** Resolves when it does, or is gone. */
+  readonly secured: PromiseWithResolvers<void>;
   /** What its client has not taken yet. */
   flow: ConnectionFlow | undefined;
   readonly openingTimer: ReturnType<typeof setTimeout>;
 }
 
-/** Open connections and the socket that takes new ones. */
+/** Open connections and the sockets that take new ones. */
 export class ConnectionListener implements AsyncDisposable {
   readonly #options: ListenOptions;
-  readonly #server: Server;
+  /** The first is the one that it was started with. */
+  readonly #servers: Server[] = [];
   readonly #injector: ConnectionInjector;
   readonly #tls: TlsServer | undefined;
   /** By their ends, which is how calls and secured sockets find them. */
@@ -64,7 +71,6 @@ export class ConnectionListener implements AsyncDisposable {
   private constructor(options: ListenOptions, injector: ConnectionInjector, tls: TlsFiles | undefined) {
     this.#options = options;
     this.#injector = injector;
-    this.#server = createServer((socket) => this.#accept(socket));
     this.#tls = tls === undefined ? undefined : createTlsServer(tls, options.handshakeTimeoutMs);
     this.#tls?.on("secureConnection", (socket) => this.#onSecured(socket));
     this.#tls?.on("tlsClientError", (error, socket) => this.#onTlsFailed(error, socket));
@@ -80,31 +86,36 @@ export class ConnectionListener implements AsyncDisposable {
     injector: ConnectionInjector,
     tls?: TlsFiles,
   ): Promise<ConnectionListener> {
-    const { host, port } = options;
     const listener = new ConnectionListener(options, injector, tls);
-    const server = listener.#server;
+    await listener.listenOn(options.socket);
+    return listener;
+  }
+
+  /**
+   * Listens on one more socket, until it takes no more connections at all.
+   * @param socket absent for host and port
+   * @throws {ServiceError} as {@linkcode start}
+   */
+  async listenOn(socket: BoundSocket | undefined): Promise<void> {
+    const { host, port } = this.#options;
+    const server = createServer((connection) => this.#accept(connection));
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once("error", reject);
-    server.listen(port, host, resolve);
+    if (socket === undefined) server.listen(port, host, resolve);
+    else server.listen(socket, resolve);
     try {
       await promise;
     } catch (cause) {
-      throw new ServiceError(
-        "CONFIG_INVALID",
-        `Cannot listen on "${host}:${port}": ${
-          messageOf(cause)
-        }; set GRPC_PORT (server.port) or GRPC_HOST (server.host) to another`,
-        { cause },
-      );
+      throw cannotListen(host, port, messageOf(cause), { cause });
     }
     server.off("error", reject);
     server.on("error", (error) => logger.error("Cannot accept connections: {error}", { error: error.message }));
-    return listener;
+    this.#servers.push(server);
   }
 
   /** The port in use, also when 0 was asked for. */
   get port(): number {
-    const address = this.#server.address();
+    const address = this.#servers[0]?.address() ?? null;
     if (address === null || typeof address === "string") throw new TypeError("Cannot tell port: not listening");
     return address.port;
   }
@@ -126,19 +137,24 @@ export class ConnectionListener implements AsyncDisposable {
 
   /** Takes no more connections; open ones go on. */
   stopAccepting(): void {
-    this.#server.close();
+    for (const server of this.#servers) server.close();
+  }
+
+  /** Resolves when every connection has spoken HTTP/2 or is gone; with a secure one it takes a while. */
+  async opened(): Promise<void> {
+    const opening = [...this.#connections.values()].filter(({ http2 }) => http2 === undefined);
+    await Promise.all(opening.map(({ secured }) => secured.promise));
   }
 
   /** Closes everything at once. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
+    const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
     for (const { raw, http2, openingTimer } of this.#connections.values()) {
       clearTimeout(openingTimer);
       http2?.destroy();
       raw.destroy();
     }
-    await promise;
+    await Promise.all(closed);
   }
 
   #accept(raw: Socket): void {
@@ -158,7 +174,15 @@ export class ConnectionListener implements AsyncDisposable {
       return;
     }
     const openingTimer = setTimeout(() => this.#closeUnlessOpened(connection), this.#options.handshakeTimeoutMs);
-    const connection: Connection = { raw, key, peer, http2: undefined, flow: undefined, openingTimer };
+    const connection: Connection = {
+      raw,
+      key,
+      peer,
+      http2: undefined,
+      secured: Promise.withResolvers(),
+      flow: undefined,
+      openingTimer,
+    };
     this.#connections.set(key, connection);
     this.#perPeer.set(peer, (this.#perPeer.get(peer) ?? 0) + 1);
     // A client that goes away without a word is no fault of the service's.
@@ -184,6 +208,7 @@ export class ConnectionListener implements AsyncDisposable {
     connection.flow = flow;
     batchWrites(socket, (bytes) => flow.observe(bytes));
     this.#injector.injectConnection(socket);
+    connection.secured.resolve();
   }
 
   #onSecured(socket: TLSSocket): void {
@@ -221,11 +246,22 @@ export class ConnectionListener implements AsyncDisposable {
   #forget(connection: Connection): void {
     if (!this.#connections.delete(connection.key)) return;
     this.#callers.delete(connection.key);
+    connection.secured.resolve();
     clearTimeout(connection.openingTimer);
     const left = (this.#perPeer.get(connection.peer) ?? 1) - 1;
     if (left > 0) this.#perPeer.set(connection.peer, left);
     else this.#perPeer.delete(connection.peer);
   }
+}
+
+/** The error of an address that cannot be listened on. */
+export function cannotListen(host: string, port: number, why: string, options?: ErrorOptions): ServiceError {
+  return new ServiceError(
+    "CONFIG_INVALID",
+    `Cannot listen on "${host}:${port}": ${why}; ` +
+      "set GRPC_PORT (server.port) or GRPC_HOST (server.host) to another",
+    options,
+  );
 }
 
 function keyOf({ localAddress, localPort, remoteAddress, remotePort }: ConnectionEnds): string {

@@ -14,8 +14,9 @@ import { isLoopbackHost } from "../config/mod.ts";
 import { serviceLogger } from "../logging/mod.ts";
 import { Authenticator } from "./authenticator.ts";
 import { callerInterceptor } from "./caller.ts";
-import { ConnectionListener } from "./connections.ts";
+import { type BoundSocket, ConnectionListener } from "./connections.ts";
 import { executionService, type ExecutionServiceOptions, serviceDefinition } from "./execution_service.ts";
+import { Http2Sessions } from "./http2_sessions.ts";
 import type { FlowFinder } from "./streams/message_stream.ts";
 import { OpenCalls } from "./open_calls.ts";
 import { loadTls } from "./tls.ts";
@@ -36,6 +37,7 @@ export class RpcServer implements AsyncDisposable {
   readonly #listener: ConnectionListener;
   readonly #health: HealthImplementation;
   readonly #openCalls: OpenCalls;
+  readonly #sessions: Http2Sessions;
 
   private constructor(
     server: Server,
@@ -43,20 +45,23 @@ export class RpcServer implements AsyncDisposable {
     listener: ConnectionListener,
     health: HealthImplementation,
     openCalls: OpenCalls,
+    sessions: Http2Sessions,
   ) {
     this.#server = server;
     this.#injector = injector;
     this.#listener = listener;
     this.#health = health;
     this.#openCalls = openCalls;
+    this.#sessions = sessions;
   }
 
   /**
    * Starts to serve; health says SERVING from the first call on.
+   * @param options of the listener; with a socket that is bound already host and port are only words
    * @throws {ServiceError} `CONFIG_INVALID` when the address cannot be bound, or a file of TLS or tokens cannot be used
    */
   static async start(
-    options: ServerOptions,
+    options: ServerOptions & { readonly socket?: BoundSocket | undefined },
     service: ExecutionServiceOptions,
     auth: AuthOptions = { tokensFile: null },
   ): Promise<RpcServer> {
@@ -93,9 +98,10 @@ export class RpcServer implements AsyncDisposable {
       new ReflectionService(descriptors).addToServer(server);
     }
     const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    const sessions = new Http2Sessions(server);
     const listener = await ConnectionListener.start(options, injector, tls);
     sayWhoMayCall(options.host, authenticator.required);
-    return new RpcServer(server, injector, listener, health, openCalls);
+    return new RpcServer(server, injector, listener, health, openCalls, sessions);
   }
 
   /** The port in use, also when 0 was asked for. */
@@ -106,6 +112,23 @@ export class RpcServer implements AsyncDisposable {
   /** Open connections. */
   get connectionCount(): number {
     return this.#listener.count;
+  }
+
+  /** Takes connections from one more socket. @throws {ServiceError} when it cannot be listened on */
+  async listenOn(socket: BoundSocket): Promise<void> {
+    await this.#listener.listenOn(socket);
+  }
+
+  /**
+   * Leaves the next connections to a successor and sends its clients there, which is nothing that a call would notice:
+   * those that are open go on, and when this resolves no new one comes.
+   * @param signal ends the wait for clients that do not answer
+   */
+  async retire(signal: AbortSignal): Promise<void> {
+    this.#listener.stopAccepting();
+    await Promise.all([this.#listener.opened(), this.#sessions.sayGoodbye(signal)]);
+    // Connections that were being secured before have come since.
+    await this.#sessions.sayGoodbye(signal);
   }
 
   /** Tells health checks and load balancers that no new call is welcome. */

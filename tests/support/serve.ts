@@ -9,13 +9,13 @@
  * @module
  */
 
-import { serve } from "../../src/main.ts";
+import { serveSupervised } from "../../src/supervisor/mod.ts";
 
 /** For tests: free ports, few workers, and a log that one can read where something fails. */
 const DEFAULTS = { "server.port": 0, "metrics.port": 0, "pool.maxWorkers": 2, "logging.format": "json" };
 
 const overrides: Record<string, unknown> = JSON.parse(Deno.args[0] ?? "{}");
-await serve({
+await serveSupervised({
   configDir: Deno.env.get("CONFIG_DIR") ?? new URL("../../config", import.meta.url).pathname,
   overrides: { ...DEFAULTS, ...overrides },
   onReady: (info) => console.log(JSON.stringify({ pid: Deno.pid, ...info })),

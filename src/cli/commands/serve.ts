@@ -41,8 +41,8 @@ export function addServe(program: Command, start: (command: Command) => Session)
     .action(async (options: ServeCommandOptions, command: Command) => {
       const session = start(command);
       // Loaded here only, so that the other commands start without the server.
-      const { serve } = await import("../../main.ts");
-      await serve({
+      const { serveSupervised } = await import("../../supervisor/mod.ts");
+      await serveSupervised({
         configDir: options.configDir,
         overrides: {
           ...options.set,
@@ -62,7 +62,8 @@ async function announce(info: ServiceInfo, session: Session): Promise<void> {
   const address = info.port === 50051 && reach === "localhost" ? "" : `--address ${reach}:${info.port} `;
   if (session.options.quiet) return;
   await session.print(
-    `Ready on ${info.host}:${info.port} after ${Math.round(info.startupMs)} ms, sandbox ${info.sandbox}\n` +
+    `Ready on ${info.host}:${info.port} after ${Math.round(info.startupMs)} ms, sandbox ${info.sandbox}` +
+      `${info.processes === 0 ? "" : `, front processes: ${info.processes}`}\n` +
       `Try: ${bold(`${ownCommand()} ${address}nodes`)}\n`,
   );
 }
