@@ -19,6 +19,8 @@ export interface ConversationOptions {
   readonly config?: Readonly<Record<string, string>>;
   /** User code; with StreamExecute and the node type `custom`. */
   readonly codePackage?: Uint8Array;
+  /** Of inputs and outputs, `json` by default. */
+  readonly format?: "json" | "pickle";
   readonly call?: Partial<CallOptions>;
 }
 
@@ -32,15 +34,16 @@ export interface ConversationEnd {
   readonly closed: boolean;
 }
 
-/** Sends JSON and keeps what comes. */
+/** Sends inputs and keeps what comes. */
 export class Conversation {
-  /** Outputs in their order, parsed. */
+  /** Outputs in their order: JSON parsed, pickles as the bytes that came. */
   readonly outputs: unknown[] = [];
   /** Resolves when the call has ended. */
   readonly ended: Promise<ConversationEnd>;
   /** Empty before the answer to `init`, and always for StreamNode. */
   sessionId = "";
   readonly #method: ConversationOptions["method"];
+  readonly #format: "json" | "pickle";
   readonly #nodeCall: ClientDuplexStream<StreamData, StreamData> | undefined;
   readonly #call: ClientDuplexStream<StreamExecuteRequest, StreamExecuteResponse> | undefined;
   readonly #opened = Promise.withResolvers<void>();
@@ -50,13 +53,14 @@ export class Conversation {
   #wake = Promise.withResolvers<void>();
 
   constructor(stub: RemoteExecutionServiceClient, options: ConversationOptions) {
-    const { method, nodeType, config = {}, codePackage = new Uint8Array(), call = {} } = options;
+    const { method, nodeType, config = {}, codePackage = new Uint8Array(), format = "json", call = {} } = options;
     this.#method = method;
+    this.#format = format;
     if (method === "StreamNode") {
       const stream = stub.streamNode(new Metadata(), call);
       this.#nodeCall = stream;
       this.ended = this.#watch(stream, (message: StreamData) => this.#onNodeMessage(message));
-      const value = { nodeType, config: { ...config }, serializationFormat: "json" };
+      const value = { nodeType, config: { ...config }, serializationFormat: format };
       stream.write({ payload: { $case: "init", value }, errorMessage: "" });
     } else {
       const stream = stub.streamExecute(new Metadata(), call);
@@ -65,6 +69,11 @@ export class Conversation {
       const value = { nodeType, config: { ...config }, codePackage, options: undefined, entryPoint: "" };
       stream.write({ requestType: { $case: "init", value } });
     }
+  }
+
+  /** Whether the call has ended. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   /** Waits until `init` has been answered, or the call has ended. StreamNode answers none. */
@@ -79,10 +88,14 @@ export class Conversation {
 
   /** Sends a text where JSON is expected. */
   sendText(text: string): void {
+    this.sendBytes(new TextEncoder().encode(text));
+  }
+
+  /** Sends an input that is encoded. */
+  sendBytes(inputData: Uint8Array): void {
     if (this.#hasEnded) return;
-    const inputData = new TextEncoder().encode(text);
     this.#nodeCall?.write({ payload: { $case: "data", value: inputData }, errorMessage: "" });
-    const value = { sessionId: this.sessionId, inputData, serializationFormat: "json" };
+    const value = { sessionId: this.sessionId, inputData, serializationFormat: this.#format };
     this.#call?.write({ requestType: { $case: "data", value } });
   }
 
@@ -154,7 +167,7 @@ export class Conversation {
   }
 
   #onOutput(bytes: Uint8Array): void {
-    this.outputs.push(JSON.parse(new TextDecoder().decode(bytes)));
+    this.outputs.push(this.#format === "json" ? JSON.parse(new TextDecoder().decode(bytes)) : bytes);
     this.#awaken();
   }
 
