@@ -6,6 +6,7 @@
  * deno task load                                              # 50 streams of 20 ms frames through VoiceActivityDetector
  * deno task load --streams 200 --callers 8 --seconds 30
  * deno task load --node AudioBuffer --config buffer_size_samples=4800 --inputs-per-output 5
+ * deno task load --streams 200 --profile /tmp/profile         # and where the front's time goes
  * deno task load --method StreamExecute --fast 4 --window 16 --address 127.0.0.1:50051 --pid 4711
  * ```
  *
@@ -16,6 +17,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import type { LoadPart, Payload, StreamMethod } from "./load_plan.ts";
 import { runLoad } from "./load_run.ts";
 import { printLoad } from "./load_table.ts";
+import { printProfile } from "./profile.ts";
 import { startServer } from "./server_process.ts";
 
 interface Options {
@@ -38,6 +40,7 @@ interface Options {
   readonly processes: number;
   readonly connections: number;
   readonly settings: string;
+  readonly profile?: string;
 }
 
 if (import.meta.main) await main();
@@ -66,10 +69,17 @@ async function main(): Promise<void> {
     .option("--processes <count>", "of the generator", wholeNumber, 2)
     .option("--connections <count>", "of each process", wholeNumber, 2)
     .option("--settings <json>", "of a service that is started, by key", "{}")
+    .option("--profile <folder>", "where the profile of a service that is started goes; prints its sum by layer")
     .parse(Deno.args, { from: "user" })
     .opts<Options>();
+  await load(options);
+  if (options.profile !== undefined) printProfile(options.profile);
+}
+
+async function load(options: Options): Promise<void> {
+  const flags = options.profile === undefined ? [] : [`--cpu-prof-dir=${options.profile}`];
   await using server = options.address === undefined
-    ? await startServer("./service.ts", JSON.parse(options.settings))
+    ? await startServer("./service.ts", JSON.parse(options.settings), flags)
     : undefined;
   const { seconds, warmUp, processes, connections } = options;
   const result = await runLoad({
