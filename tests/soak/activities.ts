@@ -13,6 +13,7 @@ import { pairOf } from "../support/audio.ts";
 import { connect, TestClient, unary } from "../support/client.ts";
 import { Conversation, type ConversationEnd, type ConversationOptions } from "../streams/conversation.ts";
 import { CutLine } from "../streams/cut_line.ts";
+import { isLostConnection } from "../streams/ends.ts";
 import { RemoteExecutionServiceClient } from "../../protos/generated/execution.ts";
 
 /** Where activities happen. */
@@ -213,7 +214,7 @@ async function comeAndGo({ port, random, stop }: SoakStage): Promise<void> {
       if (random() < 0.5) await conversation.untilOutputs(2);
       await line[Symbol.asyncDispose]();
       const end = await conversation.ended;
-      if (end.code === callStatus.OK && end.error === undefined) throw new Error("a cut connection ended in order");
+      if (!isLostConnection(end)) throw new Error(describe(end));
     }
   } finally {
     stub.close();

@@ -147,6 +147,11 @@ async function ownLine(server: TestServer): Promise<
   };
 }
 
+/** Whether a client lost its connection: grpc-js calls it UNAVAILABLE, and INTERNAL where it was writing just then. */
+export function isLostConnection({ code, details }: Pick<ConversationEnd, "code" | "details">): boolean {
+  return code === callStatus.UNAVAILABLE || code === callStatus.INTERNAL && /internal client error/.test(details);
+}
+
 /** What an end is, by what a client can see of it. */
 export function outcomeOf({ code, error, details }: ConversationEnd): Outcome | undefined {
   const said = error ?? details;
@@ -159,6 +164,8 @@ export function outcomeOf({ code, error, details }: ConversationEnd): Outcome | 
       return "cancelled";
     case callStatus.DEADLINE_EXCEEDED:
       return "deadline";
+    case callStatus.INTERNAL:
+      return isLostConnection({ code, details }) ? "disconnected" : undefined;
     case callStatus.UNAVAILABLE:
       return /sandbox/i.test(said) ? "lost" : "disconnected";
     default:
