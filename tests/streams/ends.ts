@@ -154,21 +154,16 @@ export function isLostConnection({ code, details }: Pick<ConversationEnd, "code"
 
 /** What an end is, by what a client can see of it. */
 export function outcomeOf({ code, error, details }: ConversationEnd): Outcome | undefined {
-  const said = error ?? details;
+  // What the service says of a session's end, whatever the call's status.
+  if (error !== undefined) return /without an input/.test(error) ? "idle" : /sandbox/.test(error) ? "lost" : "failed";
   switch (code) {
     case callStatus.OK:
-      if (error === undefined) return "ended";
-      if (/idle|without input/i.test(error)) return "idle";
-      return /sandbox/i.test(error) ? "lost" : "failed";
+      return "ended";
     case callStatus.CANCELLED:
       return "cancelled";
     case callStatus.DEADLINE_EXCEEDED:
       return "deadline";
-    case callStatus.INTERNAL:
-      return isLostConnection({ code, details }) ? "disconnected" : undefined;
-    case callStatus.UNAVAILABLE:
-      return /sandbox/i.test(said) ? "lost" : "disconnected";
     default:
-      return undefined;
+      return isLostConnection({ code, details }) ? "disconnected" : undefined;
   }
 }

@@ -9,13 +9,15 @@ import { HostKiller } from "./host_killer.ts";
 /** `STREAM_ENDS=10000 deno task test tests/streams/ends_test.ts` for as many as one likes. */
 const STREAMS = Number(Deno.env.get("STREAM_ENDS") ?? 300);
 const AT_ONCE = 24;
+const WORKERS = 2;
 const SEED = 7;
 const IDLE_TIMEOUT_MS = 1_000;
 
 Deno.test(`Of ${STREAMS} streams that end in every way, in random order, nothing is left`, async () => {
   await using server = await startTestServer({
     settings: {
-      "pool.maxWorkers": 2,
+      "pool.maxWorkers": WORKERS,
+      "pool.readyTaskHosts": 1,
       "sandbox.probe": false,
       "sessions.idleTimeoutMs": IDLE_TIMEOUT_MS,
       "server.maxConnectionsPerPeer": 1_000,
@@ -72,7 +74,9 @@ async function countsAtRest(server: TestServer, client: TestClient): Promise<Cou
   await untilAtRest(server, client, { sessions: 0, tasks: 0, connections: 1 });
   // The pools have what they keep ready, so that nothing starts or ends any more.
   await until("the hosts are all there", async () => {
-    return /^rexec_hosts\{state="task_starting"\} 0$/m.test(await server.metrics());
+    const text = await server.metrics();
+    const hosts = { available: WORKERS, busy: 0, starting: 0, task_available: 1, task_busy: 0, task_starting: 0 };
+    return Object.entries(hosts).every(([state, count]) => text.includes(`rexec_hosts{state="${state}"} ${count}\n`));
   });
   return (await countsOf(server, client)).counts;
 }
