@@ -147,11 +147,11 @@ async function callTask({ client, random }: SoakStage): Promise<void> {
 async function useObject({ client, random, stop }: SoakStage): Promise<void> {
   const calls = Math.ceil(random() * 30);
   let sessionId = "";
-  for (let call = 1; call <= calls; call++) {
-    const response = await callObject(client, sessionId, { method: "add", close: call === calls || stop.aborted });
+  for (let call = 1, close = false; !close; call++) {
+    close = call === calls || stop.aborted;
+    const response = await callObject(client, sessionId, { method: "add", close });
     assert.equal(new TextDecoder().decode(response.resultData), String(call), "the sum");
     sessionId ||= response.sessionId;
-    if (stop.aborted) return;
     await pause(random() * 50);
   }
 }
