@@ -16,7 +16,7 @@ const IDLE_TIMEOUT_MS = 1_000;
 // A client of grpc-js whose connection was cut goes on trying to connect after its `close()`, with a timer.
 Deno.test(
   `Of ${STREAMS} streams that end in every way, in random order, nothing is left`,
-  { sanitizeOps: false },
+  { sanitizeOps: false, sanitizeResources: false },
   async () => {
     await using server = await startTestServer({
       settings: {
