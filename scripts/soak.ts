@@ -46,9 +46,9 @@ async function main(): Promise<void> {
     seed,
     killEveryMs: killEvery * 1_000,
     minKills: 1,
-    touchedWithinMs: 1_000,
     firstMemorySeconds: Math.min(FIRST_MEMORY_SECONDS, seconds / 2),
     onProgress: (progress) => console.log(describeProgress(progress)),
+    onFailure: (failure, sinceKillMs) => console.log(`FAILED, ${sinceKillMs.toFixed(0)} ms after a kill: ${failure}`),
   });
   const exit = await server.stop();
   print(report);

@@ -19,11 +19,11 @@ export interface SoakOptions {
   readonly killEveryMs: number;
   /** Kills that there must be: the soak goes on until then. */
   readonly minKills: number;
-  /** A stream or call that ended by a lost sandbox within this time of a kill was touched by it. */
-  readonly touchedWithinMs: number;
   /** The memory that the end is compared with is taken then. */
   readonly firstMemorySeconds: number;
   readonly onProgress?: ((report: SoakReport) => void) | undefined;
+  /** Something failed that no kill touched. @param sinceKillMs from the last kill, `Infinity` before the first */
+  readonly onFailure?: ((failure: string, sinceKillMs: number) => void) | undefined;
 }
 
 /** How often an activity came to what. */
@@ -101,18 +101,21 @@ class SoakRun {
   async #repeat(name: string, activity: Activity, stage: SoakStage): Promise<void> {
     const counts = this.#activities.get(name)!;
     while (!this.#stop.signal.aborted) {
+      const startedAt = performance.now();
       try {
         await activity.run(stage);
         counts.done++;
       } catch (error) {
         const message = messageOf(error);
         const now = performance.now();
-        if (LOST.test(message) && this.#killer.killedBetween(now - this.#options.touchedWithinMs, now)) {
+        // By what the service says and a kill while it lasted; how soon it is told is the machine's business too.
+        if (LOST.test(message) && this.#killer.killedBetween(startedAt, now)) {
           counts.touched++;
         } else {
           counts.failed++;
           const failure = `${name}: ${message.slice(0, FAILURE_LENGTH)}`;
           this.#failures.set(failure, (this.#failures.get(failure) ?? 0) + 1);
+          this.#options.onFailure?.(failure, now - this.#killer.lastKillAt);
           // A service that is gone is not asked a million times.
           await pause(100);
         }

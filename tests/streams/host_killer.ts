@@ -24,6 +24,11 @@ export class HostKiller {
     return this.#times.length;
   }
 
+  /** By `performance.now()`; minus infinity before the first. */
+  get lastKillAt(): number {
+    return this.#times.at(-1) ?? -Infinity;
+  }
+
   /** Whether one was killed between two moments of `performance.now()`. */
   killedBetween(from: number, to: number): boolean {
     return this.#times.some((time) => time >= from && time <= to);
