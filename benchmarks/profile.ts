@@ -19,7 +19,9 @@ interface CpuProfile {
 const LAYERS: readonly (readonly [name: string, pattern: RegExp])[] = [
   ["idle", /^\(idle\)/],
   ["garbage collector", /^\(garbage collector\)/],
-  ["the kernel: writes to sockets", /^(writeBuffer|writev|writeUtf8String|op_write\w*)$/],
+  ["the kernel: writes to clients", /^(writeBuffer|writev|writeUtf8String)$/],
+  ["the kernel: writes to hosts", /^op_write$/],
+  ["the kernel: reads, /proc", /^op_(read|fs_)\w*$/],
   ["nghttp2", /^(receive|getOutgoingChunk|sendData|sendHeaders|respond|trailers|submit\w*)$/],
   ["other native code", /^[^ ]*$|^\((program|root)\)/],
   ["grpc-js", /grpc-js/],
