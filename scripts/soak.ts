@@ -38,6 +38,9 @@ async function main(): Promise<void> {
     .parse(Deno.args, { from: "user" })
     .opts<Options>();
   const seconds = minutes * 60;
+  // The service goes on otherwise when this ends.
+  const stop = new AbortController();
+  Deno.addSignalListener("SIGINT", () => stop.abort());
   await using server = await startTestServer({
     settings: { "logging.level": "WARNING", "pool.maxWorkers": 4, ...JSON.parse(settings) },
   });
@@ -46,6 +49,7 @@ async function main(): Promise<void> {
     seed,
     killEveryMs: killEvery * 1_000,
     minKills: 1,
+    signal: stop.signal,
     firstMemorySeconds: Math.min(FIRST_MEMORY_SECONDS, seconds / 2),
     onProgress: (progress) => console.log(describeProgress(progress)),
     onFailure: (failure, sinceKillMs) => console.log(`FAILED, ${sinceKillMs.toFixed(0)} ms after a kill: ${failure}`),

@@ -21,6 +21,8 @@ export interface SoakOptions {
   readonly minKills: number;
   /** The memory that the end is compared with is taken then. */
   readonly firstMemorySeconds: number;
+  /** Ends it early. */
+  readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((report: SoakReport) => void) | undefined;
   /** Something failed that no kill touched. @param sinceKillMs from the last kill, `Infinity` before the first */
   readonly onFailure?: ((failure: string, sinceKillMs: number) => void) | undefined;
@@ -52,6 +54,9 @@ export interface SoakReport {
 }
 
 const PROGRESS_INTERVAL_MS = 10_000;
+const LOOK_INTERVAL_MS = 100;
+/** Before somebody who failed tries again: a service that is gone is not asked a million times. */
+const FAILURE_PAUSE_MS = 100;
 const FAILURE_LENGTH = 300;
 /** What the service says where a sandbox is gone, and gRPC where a process is. */
 const LOST = /sandbox|session not found|UNAVAILABLE/i;
@@ -116,14 +121,14 @@ class SoakRun {
           const failure = `${name}: ${message.slice(0, FAILURE_LENGTH)}`;
           this.#failures.set(failure, (this.#failures.get(failure) ?? 0) + 1);
           this.#options.onFailure?.(failure, now - this.#killer.lastKillAt);
-          // A service that is gone is not asked a million times.
-          await pause(100);
+          await pause(FAILURE_PAUSE_MS);
         }
       }
     }
   }
 
   get #isOver(): boolean {
+    if (this.#options.signal?.aborted) return true;
     return this.#elapsedSeconds >= this.#options.seconds && this.#killer.count >= this.#options.minKills;
   }
 
@@ -135,7 +140,10 @@ class SoakRun {
     while (!this.#isOver) {
       const pauseMs = this.#options.killEveryMs * 2 * this.#random();
       const left = this.#options.seconds * 1_000 - (performance.now() - this.#startedAt);
-      await pause(this.#killer.count < this.#options.minKills ? pauseMs : Math.min(pauseMs, left));
+      const untilKillMs = this.#killer.count < this.#options.minKills ? pauseMs : Math.min(pauseMs, left);
+      for (const at = performance.now() + untilKillMs; performance.now() < at && !this.#options.signal?.aborted;) {
+        await pause(Math.min(LOOK_INTERVAL_MS, at - performance.now()));
+      }
       if (!this.#isOver) await this.#killer.kill();
     }
   }
@@ -143,7 +151,7 @@ class SoakRun {
   async #watch(): Promise<void> {
     let nextProgressAt = this.#startedAt + PROGRESS_INTERVAL_MS;
     while (!this.#isOver) {
-      await pause(100);
+      await pause(LOOK_INTERVAL_MS);
       if (this.#elapsedSeconds >= this.#options.firstMemorySeconds) this.#memoryAtFirst ??= this.#memory();
       if (performance.now() < nextProgressAt) continue;
       nextProgressAt += PROGRESS_INTERVAL_MS;
