@@ -8,6 +8,7 @@ import { benchExecuteNode } from "./execute_node.ts";
 import { benchFreshSandbox } from "./fresh_sandbox.ts";
 import { benchMemory } from "./memory.ts";
 import { benchMixedTasks } from "./mixed_tasks.ts";
+import { benchStreams } from "./streams.ts";
 
 const { values, positionals } = parseArgs({
   args: Deno.args,
@@ -17,6 +18,7 @@ const { values, positionals } = parseArgs({
 
 const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
   execute_node: benchExecuteNode,
+  streams: benchStreams,
   sandbox: benchFreshSandbox,
   mixed: () => benchMixedTasks(Number(values.tasks)),
   memory: benchMemory,

@@ -16,13 +16,22 @@ export interface ServerProcess extends AsyncDisposable {
 /**
  * Starts a program of this folder that prints `{"port": …}` as its first line.
  * @param settings of the service, by key
+ * @param flags of Deno, to profile it say
  */
 export async function startServer(
   program: string,
   settings: Readonly<Record<string, unknown>> = {},
+  flags: readonly string[] = [],
 ): Promise<ServerProcess> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", fileURLToPath(new URL(program, import.meta.url)), JSON.stringify(settings)],
+    args: [
+      "run",
+      "-A",
+      "--quiet",
+      ...flags,
+      fileURLToPath(new URL(program, import.meta.url)),
+      JSON.stringify(settings),
+    ],
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import type { LoadPart } from "../../benchmarks/load_plan.ts";
+import { runLoad } from "../../benchmarks/load_run.ts";
+import { startServer } from "../../benchmarks/server_process.ts";
+
+const ECHO = {
+  method: "Echo",
+  nodeType: "",
+  config: {},
+  payload: { kind: "audio", frameMs: 20, sampleRate: 48_000, format: "pickle" },
+} as const;
+
+Deno.test("runLoad() counts every message of paced and fast streams and its answer, over all processes", async () => {
+  await using echo = await startServer("./echo_server.ts");
+  const { parts, lag, server } = await runLoad({
+    address: `127.0.0.1:${echo.port}`,
+    serverPid: echo.pid,
+    parts: {
+      paced: { ...ECHO, kind: "paced", count: 5, intervalMs: 20, inputsPerOutput: 1 },
+      fast: { ...ECHO, kind: "fast", count: 3, window: 4 },
+    },
+    seconds: 0.5,
+    warmUpSeconds: 0,
+    processes: 2,
+    connections: 1,
+  });
+
+  const [paced, fast] = [parts.get("paced"), parts.get("fast")];
+  assert(paced !== undefined && fast !== undefined && server !== undefined);
+  for (const part of [paced, fast]) {
+    assert.deepEqual([...part.errors], []);
+    assert.equal(part.unanswered, 0);
+  }
+  // Each of the five has the half second's messages, whether it could send them or not; which is one more depends on when
+  // it began.
+  assert(Math.abs(paced.sent + paced.unsent - 5 * 25) <= 5, `${paced.sent} sent and ${paced.unsent} not`);
+  assert(paced.answered > 0);
+  assert.equal(paced.latency.count, paced.answered);
+  assert.equal(fast.answered, fast.sent);
+  assert(fast.sent > 3 * 4);
+  assert(lag.count >= paced.sent);
+  assert(server.memoryBytes > 0 && server.cpu.frontLoop > 0);
+});
+
+Deno.test("runLoad() counts what the server refuses by what it says", async () => {
+  await using echo = await startServer("./echo_server.ts");
+  const unknown: LoadPart = {
+    kind: "paced",
+    method: "StreamNode",
+    count: 2,
+    nodeType: "PassThroughNode",
+    config: {},
+    payload: { kind: "json", text: "1" },
+    intervalMs: 20,
+    inputsPerOutput: 1,
+  };
+  const calls: LoadPart = {
+    kind: "unary",
+    count: 2,
+    nodeType: "PassThroughNode",
+    config: {},
+    payload: { kind: "json", text: "1" },
+    intervalMs: 50,
+  };
+  const { parts } = await runLoad({
+    address: `127.0.0.1:${echo.port}`,
+    parts: { unknown, calls },
+    seconds: 0.3,
+    warmUpSeconds: 0,
+    processes: 1,
+    connections: 1,
+  });
+
+  const [streams, callers] = [parts.get("unknown"), parts.get("calls")];
+  assert(streams !== undefined && callers !== undefined);
+  const [[streamError, streamCount] = []] = [...streams.errors];
+  assert.match(streamError ?? "", /^UNIMPLEMENTED: /);
+  assert.equal(streamCount, 2);
+  assert.equal(streams.answered, 0);
+  assert(streams.unsent > 0);
+  const [[callError, callCount] = []] = [...callers.errors];
+  assert.match(callError ?? "", /^UNIMPLEMENTED: /);
+  assert.equal(callCount, callers.sent);
+});

@@ -1,0 +1,70 @@
+/**
+ * Kills sandbox hosts of a server that runs.
+ * @module
+ */
+
+import { descendantsOf, until } from "../support/processes.ts";
+import type { TestServer } from "../support/server.ts";
+
+/** Kills one after the other, and remembers when. */
+export class HostKiller {
+  readonly #server: Pick<TestServer, "pid" | "metrics">;
+  readonly #random: () => number;
+  readonly #times: number[] = [];
+  #last: Promise<void> = Promise.resolve();
+
+  /** @param random from 0 to below 1, chooses the victims */
+  constructor(server: Pick<TestServer, "pid" | "metrics">, random: () => number) {
+    this.#server = server;
+    this.#random = random;
+  }
+
+  /** Kills so far. */
+  get count(): number {
+    return this.#times.length;
+  }
+
+  /** By `performance.now()`; minus infinity before the first. */
+  get lastKillAt(): number {
+    return this.#times.at(-1) ?? -Infinity;
+  }
+
+  /** Whether one was killed between two moments of `performance.now()`. */
+  killedBetween(from: number, to: number): boolean {
+    return this.#times.some((time) => time >= from && time <= to);
+  }
+
+  /** Kills a host when all serve, and waits until the server has noticed. */
+  async kill(): Promise<void> {
+    const kill = this.#last.then(() => this.#kill());
+    this.#last = kill.catch(() => {});
+    await kill;
+  }
+
+  async #kill(): Promise<void> {
+    let restarts = 0;
+    await until("all hosts serve", async () => {
+      const text = await this.#server.metrics();
+      restarts = restartsOf(text);
+      return /^rexec_hosts\{state="starting"\} 0$/m.test(text) &&
+        /^rexec_hosts\{state="task_starting"\} 0$/m.test(text);
+    });
+    const processes = descendantsOf(this.#server.pid);
+    const victim = processes[Math.floor(this.#random() * processes.length)];
+    if (victim === undefined) throw new Error("Cannot kill a host: there is none");
+    // Before the kill, so that nothing can end by it earlier than it.
+    this.#times.push(performance.now());
+    try {
+      Deno.kill(victim, "SIGKILL");
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      return; // It has ended by itself, as hosts of user code do.
+    }
+    await until("the victim has been noticed", async () => restartsOf(await this.#server.metrics()) > restarts);
+  }
+}
+
+function restartsOf(metrics: string): number {
+  const restarts = [...metrics.matchAll(/^rexec_host_restarts_total\{.*\} (\d+)$/gm)];
+  return restarts.reduce((sum, [, count]) => sum + Number(count), 0);
+}
