@@ -758,6 +758,10 @@ export function joinPieces(pieces: readonly Uint8Array[], totalBytes: number): U
 /** Pieces longer than this are written on their own instead of being copied together with their neighbours. */
 const JOIN_LIMIT_BYTES = 256 * 1024;
 
+/** How long a frame may wait for others to be sent together with, in milliseconds, and what does not wait any longer. */
+const GATHER_MS = 1;
+const GATHER_BYTES = 128 * 1024;
+
 /**
  * Sends frames over a byte stream, in order: all that is queued while a write is under way goes out with the next one.
  * `bufferedBytes` is what the other side has not taken yet.
@@ -767,6 +771,7 @@ export class FrameWriter {
   readonly #onError: (error: unknown) => void;
   #queue: Uint8Array[] = [];
   #draining: Promise<void> | undefined;
+  #gathering: ReturnType<typeof setTimeout> | undefined;
   #failed = false;
   bufferedBytes = 0;
 
@@ -782,10 +787,32 @@ export class FrameWriter {
   /** Queues a frame. Its pieces must not change afterwards. */
   send(pieces: readonly Uint8Array[]): void {
     if (this.#failed) return;
+    this.#enqueue(pieces);
+    this.#start();
+  }
+
+  /**
+   * Queues a frame that may wait a millisecond for others. A write for each frame costs both sides more than the frame
+   * does where many streams have one every few milliseconds.
+   */
+  sendSoon(pieces: readonly Uint8Array[]): void {
+    if (this.#failed) return;
+    this.#enqueue(pieces);
+    if (this.#draining !== undefined) return;
+    if (this.bufferedBytes >= GATHER_BYTES) return this.#start();
+    this.#gathering ??= setTimeout(() => this.#start(), GATHER_MS);
+  }
+
+  #enqueue(pieces: readonly Uint8Array[]): void {
     for (const piece of pieces) {
       this.#queue.push(piece);
       this.bufferedBytes += piece.length;
     }
+  }
+
+  #start(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
     this.#draining ??= Promise.resolve().then(() => this.#drain());
   }
 

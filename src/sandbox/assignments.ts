@@ -35,6 +35,7 @@ export class Assignments {
   readonly #byId = new Map<number, Assignment>();
   #nextId = 1;
   #maxOutputBytes = 0;
+  #inputBytes = 0;
 
   /** How many there are, the running one included. */
   get size(): number {
@@ -59,13 +60,7 @@ export class Assignments {
 
   /** Inputs of those that wait: they may lie in the host's memory, and are none of the running task's doing. */
   get waitingInputBytes(): number {
-    let bytes = 0;
-    let isHead = true;
-    for (const { task } of this.#byId.values()) {
-      if (!isHead) bytes += task.message.input.length;
-      isHead = false;
-    }
-    return bytes;
+    return this.#inputBytes - (this.head?.task.message.input.length ?? 0);
   }
 
   get(id: number): Assignment | undefined {
@@ -77,11 +72,13 @@ export class Assignments {
     // Streams go by the ids of the tasks that opened them: a host sees fewer tasks than there are ids.
     this.#nextId = this.#nextId === 0xffff_ffff ? 1 : this.#nextId + 1;
     this.#byId.set(assignment.id, assignment);
+    this.#inputBytes += task.message.input.length;
     this.#maxOutputBytes = Math.max(this.#maxOutputBytes, task.message.maxOutputBytes);
     return assignment;
   }
 
   remove(id: number): void {
+    this.#inputBytes -= this.#byId.get(id)?.task.message.input.length ?? 0;
     this.#byId.delete(id);
     if (this.#byId.size === 0) this.#maxOutputBytes = 0;
   }
@@ -90,6 +87,7 @@ export class Assignments {
   takeAll(): Assignment[] {
     const all = [...this.#byId.values()];
     this.#byId.clear();
+    this.#inputBytes = 0;
     this.#maxOutputBytes = 0;
     return all;
   }

@@ -23,8 +23,13 @@ const MAX_BACKLOG_MS = 20;
 const UNKNOWN_ESTIMATE_MS = 20;
 /** A task that is expected to take longer than this goes to a host without streams, where it holds up none. */
 const SHORT_TASK_MS = 2;
-/** What a stream costs its host at least, in milliseconds of each second or so: others go where there are fewer. */
-const LEAST_STREAM_COST_MS = 0.05;
+/** What a step of a stream is expected to take at least, and before one of its kind has been seen, in milliseconds. */
+const LEAST_STEP_MS = 0.05;
+const UNKNOWN_STEP_MS = 0.2;
+/** Steps of a stream in a second, where nothing else is known: those of audio in frames of 20 ms. */
+const STEPS_PER_SECOND = 50;
+/** Streams share a host until their steps are expected to take so much of each second, in milliseconds. */
+const STREAMING_SHARE_MS = 400;
 /** Weight of the newest run in the estimate of its kind. */
 const ESTIMATE_WEIGHT = 0.2;
 /** Kinds of tasks whose estimates are kept; names come from callers. */
@@ -60,8 +65,8 @@ export class HostPool implements AsyncDisposable {
   readonly #estimatesMs = new Map<string, number>();
   /** Backlog that each host is expected to work off, by its running and waiting tasks, in milliseconds. */
   readonly #backlogMs = new Map<HostProcess, number>();
-  /** What the steps of each host's streams are expected to take together, in milliseconds. */
-  readonly #streamCostMs = new Map<HostProcess, number>();
+  /** How many streams of each kind each host has. */
+  readonly #streams = new Map<HostProcess, Map<string, number>>();
   #nextHost = 1;
   readonly #watch = new HostWatch(() => this.hosts);
   #restartDelayMs = FIRST_RESTART_DELAY_MS;
@@ -145,8 +150,9 @@ export class HostPool implements AsyncDisposable {
   }
 
   /**
-   * Opens a stream on the host whose streams are expected to take least. With several hosts one is kept free of streams,
-   * for tasks that would hold them up.
+   * Opens a stream on the first host whose streams are expected to leave enough time, or else on that where they are
+   * expected to take least: streams that share a host share the cost of waking it. With several hosts one is kept free of
+   * streams, for tasks that would hold them up.
    *
    * @param task opens the stream
    * @param kind what streams of about the same cost have in common, the node's type say
@@ -157,22 +163,16 @@ export class HostPool implements AsyncDisposable {
     if (sink === undefined) throw new TypeError("Cannot open stream: nobody hears of it");
     const host = this.#leastStreaming();
     if (host === undefined) return undefined;
-    const costKind = `stream:${kind}`;
-    const costMs = Math.max(LEAST_STREAM_COST_MS, this.#estimatesMs.get(costKind) ?? 0);
-    const addCost = (ms: number) => {
-      const sum = this.#streamCostMs.get(host);
-      // It is not there any more when the host is not.
-      if (sum !== undefined) this.#streamCostMs.set(host, sum + ms);
-    };
-    addCost(costMs);
+    const stepKind = `stream:${kind}`;
+    this.#countStream(host, stepKind, 1);
     const abandon = host.run({
       ...task,
       stream: {
         ...sink,
-        onOpened: (stream) => sink.onOpened(this.#accounted(stream, host, costKind, () => addCost(-costMs))),
+        onOpened: (stream) => sink.onOpened(this.#accounted(stream, host, stepKind)),
       },
       onEnd: (end, sandboxId) => {
-        if (end.kind !== "result" || end.result.outcome !== "OK") addCost(-costMs);
+        if (end.kind !== "result" || end.result.outcome !== "OK") this.#countStream(host, stepKind, -1);
         task.onEnd(end, sandboxId);
         if (host.isServing) this.#options.onCapacity();
       },
@@ -182,7 +182,7 @@ export class HostPool implements AsyncDisposable {
   }
 
   /** A stream whose steps are part of its host's backlog. */
-  #accounted(stream: PlacedStream, host: HostProcess, kind: string, onClosed: () => void): PlacedStream {
+  #accounted(stream: PlacedStream, host: HostProcess, kind: string): PlacedStream {
     return {
       sandboxId: stream.sandboxId,
       backgroundCpuMs: 0,
@@ -202,11 +202,29 @@ export class HostPool implements AsyncDisposable {
       grant: (bytes) => stream.grant(bytes),
       close: async () => {
         await stream.close();
-        onClosed();
+        this.#countStream(host, kind, -1);
         this.#recycleIfGrown(host);
         if (host.isServing) this.#options.onCapacity();
       },
     };
+  }
+
+  #countStream(host: HostProcess, kind: string, change: 1 | -1): void {
+    const counts = this.#streams.get(host);
+    // Not there any more when the host is not.
+    if (counts === undefined) return;
+    const count = (counts.get(kind) ?? 0) + change;
+    if (count > 0) counts.set(kind, count);
+    else counts.delete(kind);
+  }
+
+  /** What the steps of a host's streams are expected to take together, in milliseconds of each second. */
+  #streamingMs(host: HostProcess): number {
+    let sumMs = 0;
+    for (const [kind, count] of this.#streams.get(host) ?? []) {
+      sumMs += count * STEPS_PER_SECOND * Math.max(LEAST_STEP_MS, this.#estimatesMs.get(kind) ?? UNKNOWN_STEP_MS);
+    }
+    return sumMs;
   }
 
   /** Adds a task to a host's backlog. @returns takes it off again, and learns from how it ended */
@@ -235,11 +253,17 @@ export class HostPool implements AsyncDisposable {
     // The last one is kept free of streams, wherever there is another.
     const eligible = this.#slots.slice(0, Math.max(1, this.#slots.length - 1));
     const hosts = eligible.flatMap((slot) => slot.kind === "serving" && slot.host.isServing ? [slot.host] : []);
-    const costOf = (host: HostProcess) => this.#streamCostMs.get(host) ?? 0;
-    return hosts.reduce<HostProcess | undefined>(
-      (best, host) => best === undefined || costOf(host) < costOf(best) ? host : best,
-      undefined,
-    );
+    let best: HostProcess | undefined;
+    let bestMs = Infinity;
+    for (const host of hosts) {
+      const streamingMs = this.#streamingMs(host);
+      if (streamingMs < STREAMING_SHARE_MS) return host;
+      if (streamingMs < bestMs) {
+        best = host;
+        bestMs = streamingMs;
+      }
+    }
+    return best;
   }
 
   /** @param isLong whether the task would hold up a host's streams */
@@ -287,7 +311,7 @@ export class HostPool implements AsyncDisposable {
     }
     this.#nodes = host.nodes;
     this.#backlogMs.set(host, 0);
-    this.#streamCostMs.set(host, 0);
+    this.#streams.set(host, new Map());
     const since = performance.now();
     this.#slots[index] = { kind: "serving", host, firstRestingBytes: host.restingBytes };
     logger.debug("Sandbox host {host} is ready", { host: id, pid: host.pid });
@@ -296,7 +320,7 @@ export class HostPool implements AsyncDisposable {
 
   #onExit(index: number, host: HostProcess, since: number, exit: HostExit): void {
     this.#backlogMs.delete(host);
-    this.#streamCostMs.delete(host);
+    this.#streams.delete(host);
     this.#slots[index] = { kind: "starting" };
     this.#options.onHostExit(exit);
     if (this.#closing.signal.aborted) return;

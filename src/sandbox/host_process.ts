@@ -59,6 +59,8 @@ const CONSOLE_SLACK = 4;
 const CONSOLE_SLACK_BYTES = 64 * 1024;
 /** A task that has run this long holds up nobody any more: those behind it go elsewhere. In milliseconds. */
 const PATIENCE_MS = 20;
+/** Streams of one host whose steps go out together, once a millisecond. */
+const MANY_STREAMS = 8;
 /** Share of a limit after which user code hears of it. */
 const SOFT_LIMIT_SHARE = 0.9;
 /** Memory that a renewed host may hold beyond what it had before its first task. */
@@ -245,7 +247,9 @@ export class HostProcess implements AsyncDisposable {
       this.#fail();
       return () => {};
     }
-    this.#state.writer.send(this.#encode(assignment));
+    const frame = this.#encode(assignment);
+    if (isStep(message) && this.#streams.size >= MANY_STREAMS) this.#state.writer.sendSoon(frame);
+    else this.#state.writer.send(frame);
     return () => this.#abandon(assignment);
   }
 

@@ -8,6 +8,9 @@ import { ServiceError } from "../../errors.ts";
 import { toGrpcError } from "../status.ts";
 import type { ConnectionFlow, StreamFlow } from "./connection_flow.ts";
 
+/** Messages that may be read before they are asked for, while they are taken as they come: Node's own default. */
+const READ_AHEAD = 16;
+
 /** Where a call's connection is found. */
 export type FlowFinder = (
   ends: ReturnType<ServerInterceptingCallInterface["getConnectionInfo"]>,
@@ -48,8 +51,6 @@ export class MessageStream<Request> {
       throw new ServiceError("INTERNAL", "Cannot stream: the call's connection is not known");
     }
     this.#flow = connection.open(id);
-    // grpc-js would read 16 messages ahead, of any length.
-    Reflect.set(Reflect.get(call, "_readableState"), "highWaterMark", 1);
   }
 
   /** Starts to hand out messages. */
@@ -82,11 +83,18 @@ export class MessageStream<Request> {
 
   /** Stops handing out messages; HTTP/2 then holds the client. */
   pause(): void {
+    // grpc-js would read 16 messages ahead, of any length.
+    this.#readAhead(1);
     this.#call.pause();
   }
 
   resume(): void {
+    this.#readAhead(READ_AHEAD);
     this.#call.resume();
+  }
+
+  #readAhead(messages: number): void {
+    Reflect.set(Reflect.get(this.#call, "_readableState"), "highWaterMark", messages);
   }
 
   /** Sends an encoded message. */
