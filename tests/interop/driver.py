@@ -30,6 +30,7 @@ import failures  # noqa: E402,F401
 import limits  # noqa: E402,F401
 import execution_metrics  # noqa: E402,F401
 import service_calls  # noqa: E402,F401
+import streams  # noqa: E402,F401
 import sdk_client  # noqa: E402,F401
 import concurrency  # noqa: E402,F401
 
