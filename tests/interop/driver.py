@@ -37,7 +37,9 @@ import stream_ends  # noqa: E402,F401
 import slow_reader  # noqa: E402,F401
 import user_streams  # noqa: E402,F401
 import object_sessions  # noqa: E402,F401
+import object_streams  # noqa: E402,F401
 import sdk_client  # noqa: E402,F401
+import sdk_streams  # noqa: E402,F401
 import concurrency  # noqa: E402,F401
 
 connection = service.Service(settings["address"], settings["maxMessageBytes"], settings["serverPid"])
