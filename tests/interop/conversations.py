@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from harness import expect, expect_equal
-from service import CALL_TIMEOUT_SECONDS, SUCCESS, Service, decode, encode, execution, status_name, types
+from service import CALL_TIMEOUT_SECONDS, SUCCESS, Service, decode, encode, execution, status_name
 
 FORMATS = [("pickle",), ("json",)]
 
