@@ -167,11 +167,20 @@ def no_object(service: Service, _: str, request: dict[str, Any], status: int, te
     expect_nothing_left(service)
 
 
-@case("a call that says neither which object nor which method is INVALID_ARGUMENT")
+@case("a call that does not say which object, or which method of a session, is INVALID_ARGUMENT")
 def incomplete(service: Service) -> None:
     code = grpc.StatusCode.INVALID_ARGUMENT
     expect_rpc_error(lambda: call(service, "report"), code, "code_package", "session_id")
-    expect_rpc_error(lambda: call(service, "", code_package=PACKAGE), code, "method_name")
+    with Account(service) as account:
+        expect_rpc_error(lambda: account.call(""), code, "method_name")
+    expect_nothing_left(service)
+
+
+@case("a session may be opened without a call")
+def opened(service: Service) -> None:
+    response = call(service, "", code_package=PACKAGE)
+    expect_answer(response, SUCCESS)
+    expect_equal(result(service, "deposit", 1, session_id=response.session_id, close=True), 1)
     expect_nothing_left(service)
 
 
