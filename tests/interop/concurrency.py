@@ -70,7 +70,7 @@ def threads(service: Service) -> None:
 @case("connections that come and go: 50 callers, each with its own")
 def connections(service: Service) -> None:
     def connect(mark: int) -> None:
-        other = Service(service.address, service.max_message_bytes)
+        other = service.reconnect()
         try:
             pass_through(other, mark)
         finally:

@@ -1,4 +1,4 @@
-"""Runs the suite against a service: `driver.py '{"address": …, "stubs": …, "vectors": …, "maxMessageBytes": …}'`.
+"""Runs the suite against a service: `driver.py '{"address": …, "stubs": …, "vectors": …, …}'`.
 
 Standard output gets a line of JSON for the plan (`{"plan": 321}`), then one for each case.
 """
@@ -30,9 +30,18 @@ import failures  # noqa: E402,F401
 import limits  # noqa: E402,F401
 import execution_metrics  # noqa: E402,F401
 import service_calls  # noqa: E402,F401
+import streams  # noqa: E402,F401
+import stream_failures  # noqa: E402,F401
+import audio_streams  # noqa: E402,F401
+import stream_ends  # noqa: E402,F401
+import slow_reader  # noqa: E402,F401
+import user_streams  # noqa: E402,F401
+import object_sessions  # noqa: E402,F401
+import object_streams  # noqa: E402,F401
 import sdk_client  # noqa: E402,F401
+import sdk_streams  # noqa: E402,F401
 import concurrency  # noqa: E402,F401
 
-connection = service.Service(settings["address"], settings["maxMessageBytes"])
+connection = service.Service(settings["address"], settings["maxMessageBytes"], settings["serverPid"])
 harness.run_cases(connection)
 connection.close()

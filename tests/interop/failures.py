@@ -124,30 +124,6 @@ def large_message(service: Service) -> None:
     service.check_alive()
 
 
-UNARY = [
-    ("ExecuteObjectMethod", execution.ExecuteObjectMethodRequest(session_id="x", method_name="run")),
-]
-STREAMS = [
-    ("StreamExecute", execution.StreamExecuteRequest(init=execution.StreamInitRequest(node_type="PassThroughNode"))),
-    ("StreamNode", execution.StreamData(init=execution.StreamInit(node_type="PassThroughNode"))),
-    ("StreamObject", execution.StreamObjectRequest(init=execution.StreamObjectInit(session_id="x"))),
-]
-
-
-@rows("{0} is UNIMPLEMENTED, with a sentence", UNARY)
-def unimplemented(service: Service, name: str, message: object) -> None:
-    call = getattr(service.stub, name)
-    expect_rpc_error(lambda: call(message, 30), grpc.StatusCode.UNIMPLEMENTED, name, " ")
-    service.check_alive()
-
-
-@rows("{0} is UNIMPLEMENTED, with a sentence", STREAMS)
-def unimplemented_stream(service: Service, name: str, message: object) -> None:
-    call = getattr(service.stub, name)
-    expect_rpc_error(lambda: [*call(iter([message]), timeout=30)], grpc.StatusCode.UNIMPLEMENTED, name, " ")
-    service.check_alive()
-
-
 @case("a method that the service does not have is UNIMPLEMENTED")
 def unknown_method(service: Service) -> None:
     for path in ("/remotemedia.execution.RemoteExecutionService/NoSuchMethod", "/no.such.Service/Call"):

@@ -48,6 +48,7 @@ Deno.test({
       await using server = await startTestServer({ settings: { "server.maxMessageBytes": MAX_MESSAGE_BYTES } });
       const driver = await runDriver({
         address: server.address,
+        serverPid: server.pid,
         stubs,
         vectors: VECTORS,
         maxMessageBytes: MAX_MESSAGE_BYTES,

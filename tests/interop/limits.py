@@ -82,7 +82,7 @@ def expect_cancelled(call: grpc.Future) -> None:
 
 @case("a client that goes away frees its worker")
 def disconnect(service: Service) -> None:
-    other = Service(service.address, service.max_message_bytes)
+    other = service.reconnect()
     call = other.stub.ExecuteNode.future(long_request())
     service.wait_until(lambda status: status.metrics.busy_workers == 1, "busy_workers is 1")
     other.close()

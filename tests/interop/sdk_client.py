@@ -7,9 +7,7 @@ waits for each answer with `asyncio.wait_for`.
 from __future__ import annotations
 
 import asyncio
-import json
-import pickle
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -17,7 +15,7 @@ import numpy as np
 
 from harness import case, expect, expect_equal
 from same import expect_same
-from service import ERROR, Service, execution, execution_grpc, types
+from service import ERROR, Service, decode, encode, execution, execution_grpc, types
 
 TIMEOUT_SECONDS = 30
 
@@ -29,11 +27,10 @@ class SdkLikeClient:
         self.stub = execution_grpc.RemoteExecutionServiceStub(channel)
 
     async def execute_node(self, node: str, config: dict[str, Any], value: Any, format: str = "pickle") -> Any:
-        data = json.dumps(value).encode("utf-8") if format == "json" else pickle.dumps(value)
         message = execution.ExecuteNodeRequest(
             node_type=node,
             config={key: str(setting) for key, setting in config.items()},
-            input_data=data,
+            input_data=encode(value, format),
             serialization_format=format,
             options=types.ExecutionOptions(
                 timeout_seconds=TIMEOUT_SECONDS,
@@ -46,7 +43,54 @@ class SdkLikeClient:
         response = await asyncio.wait_for(self.stub.ExecuteNode(message), timeout=TIMEOUT_SECONDS)
         if response.status != types.EXECUTION_STATUS_SUCCESS:
             raise RuntimeError(response.error_message, response.status)
-        return json.loads(response.output_data) if format == "json" else pickle.loads(response.output_data)
+        return decode(response.output_data, format)
+
+    async def stream_node(
+        self, node: str, config: dict[str, Any], inputs: AsyncIterator[Any], format: str = "pickle"
+    ) -> AsyncIterator[Any]:
+        async def requests() -> AsyncIterator[execution.StreamData]:
+            text = {key: str(setting) for key, setting in config.items()}
+            init = execution.StreamInit(node_type=node, config=text, serialization_format=format)
+            yield execution.StreamData(init=init)
+            async for value in inputs:
+                yield execution.StreamData(data=encode(value, format))
+
+        async for response in self.stub.StreamNode(requests()):
+            if response.error_message:
+                raise RuntimeError(f"Remote stream error: {response.error_message}")
+            yield decode(response.data, format)
+
+    async def execute_object_method(
+        self,
+        code_package: bytes,
+        method: str,
+        args: list[Any],
+        format: str = "pickle",
+        session_id: str | None = None,
+    ) -> dict[str, Any]:
+        which = {"session_id": session_id} if session_id else {"code_package": code_package}
+        message = execution.ExecuteObjectMethodRequest(
+            serialization_format=format, method_name=method, method_args_data=encode(args, format), **which
+        )
+        response = await self.stub.ExecuteObjectMethod(message)
+        if response.status != types.EXECUTION_STATUS_SUCCESS:
+            raise RuntimeError(response.error_message, response.error_traceback)
+        return {"result": decode(response.result_data, format), "session_id": response.session_id}
+
+    async def stream_object(
+        self, inputs: AsyncIterator[Any], format: str = "pickle", **which: Any
+    ) -> AsyncIterator[Any]:
+        async def requests() -> AsyncIterator[execution.StreamObjectRequest]:
+            init = execution.StreamObjectInit(config={}, serialization_format=format, **which)
+            yield execution.StreamObjectRequest(init=init)
+            async for value in inputs:
+                yield execution.StreamObjectRequest(data=encode(value, format))
+
+        async for response in self.stub.StreamObject(requests()):
+            if response.HasField("error"):
+                raise RuntimeError(f"Remote stream error: {response.error}")
+            if response.HasField("data"):
+                yield decode(response.data, format)
 
 
 def with_client(service: Service, use: Callable[[SdkLikeClient], Awaitable[None]]) -> None:

@@ -30,8 +30,10 @@ CHANNEL_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_mess
 class Service:
     """A connection to the service under test."""
 
-    def __init__(self, address: str, max_message_bytes: int) -> None:
+    def __init__(self, address: str, max_message_bytes: int, server_pid: int) -> None:
         self.address = address
+        # The server's process, of which all its others descend.
+        self.server_pid = server_pid
         # What `server.maxMessageBytes` is set to.
         self.max_message_bytes = max_message_bytes
         self.channel = grpc.insecure_channel(address, CHANNEL_OPTIONS)
@@ -39,6 +41,10 @@ class Service:
 
     def close(self) -> None:
         self.channel.close()
+
+    def reconnect(self) -> Service:
+        """A channel of its own to the same service."""
+        return Service(self.address, self.max_message_bytes, self.server_pid)
 
     def send(
         self,
