@@ -116,7 +116,10 @@ export class UserObject {
   async call(method: string, args: readonly unknown[]): Promise<UserOutput> {
     const object = this.#object;
     const found = object === undefined ? undefined : guard(() => findMethod(object, method));
-    if (this.#cleanup !== undefined || found === undefined || method === "initialize") throw this.#refusal(method);
+    if (this.#cleanup !== undefined) throw this.#refusal(method);
+    // It ran when the object was made; the SDK asks for it all the same.
+    if (method === "initialize") return { value: undefined };
+    if (found === undefined) throw this.#refusal(method);
     if (method === "cleanup") {
       await this.cleanup();
       return { value: undefined };
@@ -181,9 +184,6 @@ export class UserObject {
   #refusal(method: string): TaskError {
     const shown = `Cannot call "${apply(slice, method, [0, 200])}" of "${this.#options.name}"`;
     if (this.#cleanup !== undefined) return new TaskError("INVALID_TASK", `${shown}: it has been cleaned up`);
-    if (method === "initialize") {
-      return new TaskError("INVALID_TASK", `${shown}: it was initialized when it was made`);
-    }
     const object = this.#object;
     const there = object === undefined ? "it is a function" : guard(() => listMethods(object));
     return new TaskError("INVALID_TASK", `${shown}: it has no such public method; ${there}`);

@@ -14,7 +14,8 @@ const NOTHING = new Uint8Array();
 
 /**
  * Calls a method of an object: a new one, for which a session is opened, or that of a session. Without a method's name a
- * session is only opened, or only closed.
+ * session is only opened, or only closed. A session ends with its object's `cleanup`, and with a first call that is
+ * refused.
  * @throws {ServiceError} as opening a session does
  */
 export async function executeObjectMethod(
@@ -22,7 +23,10 @@ export async function executeObjectMethod(
   of: Required<ExecutionContext>,
   executor: Executor,
 ): Promise<ExecuteObjectMethodResponse> {
-  const { objectSpecifier, config, methodName, methodArgsData, serializationFormat, close } = request;
+  const { objectSpecifier, config, methodArgsData, serializationFormat, close } = request;
+  const isNew = objectSpecifier?.$case === "codePackage";
+  // Versions of the SDK open a session by one or the other; both have been done when there is an object.
+  const methodName = isNew && request.methodName === "__init__" ? "initialize" : request.methodName;
   if (objectSpecifier === undefined) {
     throw new ServiceError("INVALID_ARGUMENT", "Cannot call method: neither code_package nor session_id is given");
   }
@@ -54,7 +58,9 @@ export async function executeObjectMethod(
   const answer = methodName === ""
     ? SUCCESS
     : await callMethod(session, { methodName, methodArgsData, serializationFormat }, of);
-  if (close && !session.isOver) {
+  // Who is told nothing but an error does not keep the id.
+  const isRefused = isNew && answer.failureReason === FailureReason.INVALID_TASK;
+  if ((close || isRefused) && !session.isOver) {
     session.close();
     await session.ended;
     return { ...answer, ...joined(answer, session.takeConsole()), sessionId: "" };

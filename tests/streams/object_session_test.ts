@@ -138,6 +138,35 @@ Deno.test("ExecuteObjectMethod and StreamObject", async (test) => {
     assert.deepEqual([closed.status, closed.sessionId], [ExecutionStatus.SUCCESS, ""]);
   });
 
+  await test.step("is opened and closed as the SDK does it: by initialize and cleanup", async () => {
+    for (const methodName of ["initialize", "__init__"]) {
+      const opened = await call(client, {
+        objectSpecifier: { $case: "codePackage", value: codePackage },
+        config: { owner: "Eve" },
+        methodName,
+      });
+      assert.equal(opened.status, ExecutionStatus.SUCCESS, opened.errorMessage);
+      assert.equal(fromJson(opened.resultData), null);
+      const { sessionId } = opened;
+      assert.equal((await call(client, { ...inSession(sessionId), methodName: "deposit" }, [1])).status, 1);
+      const cleaned = await call(client, { ...inSession(sessionId), methodName: "cleanup" });
+      assert.deepEqual([cleaned.status, cleaned.sessionId], [ExecutionStatus.SUCCESS, ""]);
+      const gone = await call(client, { ...inSession(sessionId), methodName: "report" });
+      assert.match(gone.errorMessage, /^Session not found: .*; it was closed$/);
+    }
+    assert.deepEqual(await sessionsOf(client), []);
+  });
+
+  await test.step("a first call that is refused leaves no session", async () => {
+    const refused = await call(client, {
+      objectSpecifier: { $case: "codePackage", value: codePackage },
+      config: { owner: "Eve" },
+      methodName: "_private",
+    });
+    assert.deepEqual([refused.status, refused.sessionId], [ExecutionStatus.ERROR, ""]);
+    assert.deepEqual(await sessionsOf(client), []);
+  });
+
   await test.step("a call that takes too long ends its session, and says so", async () => {
     const options = ExecutionOptions.fromPartial({ timeoutSeconds: 1 });
     const sessionId = await open(client, { options });

@@ -358,7 +358,10 @@ export class Session {
     pending.onEnd?.(verdict, end);
     // What a method throws is its caller's business; whatever else goes wrong leaves nothing to go on with.
     const isFatal = verdict.status !== ExecutionStatus.SUCCESS && !(action === "call" && end.kind === "result");
-    if (isFatal && pending.onEnd === undefined) this.#onFailed(verdict, end);
+    const isDone = action === "call" && pending.step.method === "cleanup" &&
+      verdict.status === ExecutionStatus.SUCCESS;
+    if (isDone) this.#end({ kind: "closed" });
+    else if (isFatal && pending.onEnd === undefined) this.#onFailed(verdict, end);
     else if (isFatal && action === "call") this.#end({ kind: "failed", verdict });
     else if (overdrawn !== undefined) this.#end({ kind: "ended", error: overdrawn });
     else this.#pump();

@@ -127,7 +127,9 @@ export const STREAM_OBJECT: Dialect<StreamObjectRequest> = {
   },
   refused: ({ errorMessage }) => objectResponse({ $case: "error", value: errorMessage }),
   output: (_session, { output }) => objectResponse({ $case: "data", value: output }),
-  failed: (_session, { errorMessage = "" }) => objectResponse({ $case: "error", value: errorMessage }),
+  // There is no other place for where it happened.
+  failed: (_session, { errorMessage = "", errorTraceback = "" }) =>
+    objectResponse({ $case: "error", value: errorTraceback === "" ? errorMessage : errorTraceback }),
 };
 
 function executeResponse(responseType: StreamExecuteResponse["responseType"]): Uint8Array {

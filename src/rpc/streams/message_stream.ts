@@ -4,6 +4,7 @@
  */
 
 import type { ServerDuplexStream, ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import { setImmediate } from "node:timers";
 import { ServiceError } from "../../errors.ts";
 import { toGrpcError } from "../status.ts";
 import type { ConnectionFlow, StreamFlow } from "./connection_flow.ts";
@@ -59,9 +60,11 @@ export class MessageStream<Request> {
     this.#call.on("data", (message: Request) => {
       if (!this.#isOver) handlers.onMessage(message);
     });
-    this.#call.on("end", () => {
-      if (!this.#isOver) handlers.onHalfClose();
-    });
+    // A reset ends the client's side, too, and says only a moment later that it is one.
+    this.#call.on("end", () =>
+      void setImmediate(() => {
+        if (!this.#isOver) handlers.onHalfClose();
+      }));
     // Also at the end of every call, cancelled or not.
     this.#call.on("cancelled", () => {
       const wasOver = this.#isOver;
