@@ -759,7 +759,7 @@ export function joinPieces(pieces: readonly Uint8Array[], totalBytes: number): U
 const JOIN_LIMIT_BYTES = 256 * 1024;
 
 /** How long a frame may wait for others to be sent together with, in milliseconds, and what does not wait any longer. */
-const GATHER_MS = 1;
+const GATHER_MS = 4;
 const GATHER_BYTES = 128 * 1024;
 
 /**
@@ -772,6 +772,8 @@ export class FrameWriter {
   #queue: Uint8Array[] = [];
   #draining: Promise<void> | undefined;
   #gathering: ReturnType<typeof setTimeout> | undefined;
+  /** Whether anything that is queued must not wait for others. */
+  #isUrgent = false;
   #failed = false;
   bufferedBytes = 0;
 
@@ -788,6 +790,7 @@ export class FrameWriter {
   send(pieces: readonly Uint8Array[]): void {
     if (this.#failed) return;
     this.#enqueue(pieces);
+    this.#isUrgent = true;
     this.#start();
   }
 
@@ -798,7 +801,10 @@ export class FrameWriter {
   sendSoon(pieces: readonly Uint8Array[]): void {
     if (this.#failed) return;
     this.#enqueue(pieces);
-    if (this.#draining !== undefined) return;
+    if (this.#draining === undefined) this.#gather();
+  }
+
+  #gather(): void {
     if (this.bufferedBytes >= GATHER_BYTES) return this.#start();
     this.#gathering ??= setTimeout(() => this.#start(), GATHER_MS);
   }
@@ -823,13 +829,14 @@ export class FrameWriter {
 
   async #drain(): Promise<void> {
     try {
-      while (this.#queue.length > 0) {
+      do {
         const batch = this.#takeBatch();
+        if (this.#queue.length === 0) this.#isUrgent = false;
         for (let offset = 0; offset < batch.length;) {
           offset += await this.#write(offset === 0 ? batch : batch.subarray(offset));
         }
         this.bufferedBytes -= batch.length;
-      }
+      } while (this.#isUrgent || this.bufferedBytes >= GATHER_BYTES);
     } catch (error) {
       this.#failed = true;
       this.#queue = [];
@@ -837,6 +844,7 @@ export class FrameWriter {
       this.#onError(error);
     } finally {
       this.#draining = undefined;
+      if (this.#queue.length > 0) this.#gather();
     }
   }
 

@@ -11,6 +11,12 @@ import { abortable } from "../async/abortable.ts";
 /** Stream id of a GOAWAY that refuses none (RFC 9113, 6.8): which call will be the last is not known yet. */
 const NO_LAST_STREAM = 2 ** 31 - 1;
 
+/**
+ * What a client may have under way to the service on one connection (RFC 9113, 6.9.1). By default it is 64 KB, as for
+ * each of its streams, so that streams wait for each other: 50 of them with 20 ms of audio each fill it three times over.
+ */
+const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024;
+
 /** Open HTTP/2 sessions of a gRPC server. */
 export class Http2Sessions {
   readonly #open = new Set<ServerHttp2Session>();
@@ -22,6 +28,7 @@ export class Http2Sessions {
     for (const http2Server of http2ServersOf(server)) {
       http2Server.on("session", (session: ServerHttp2Session) => {
         this.#open.add(session);
+        session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
         session.once("close", () => this.#open.delete(session));
       });
     }
