@@ -5,6 +5,7 @@
  */
 
 import { boundedLog } from "./bounded_log.ts";
+import type { Cancellation } from "./cancellation.ts";
 import { codecFor } from "./codecs/mod.ts";
 import type { CodecLimits } from "./codecs/mod.ts";
 import { nowMs } from "./harden.ts";
@@ -42,8 +43,8 @@ export class NodeStreams {
    * Builds the node of a stream.
    * @throws {TaskError} as building a node does
    */
-  async open(frame: Frame, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) throw new TaskError("CANCELLED", "Cannot open stream: it was cancelled before it started");
+  async open(frame: Frame, { isCancelled }: Cancellation): Promise<void> {
+    if (isCancelled) throw new TaskError("CANCELLED", "Cannot open stream: it was cancelled before it started");
     const { nodeType, config, memoryLimitBytes, maxOutputBytes } = decodeTask(frame.payload);
     const abort = new AbortController();
     this.#taskId = frame.taskId;
@@ -56,11 +57,10 @@ export class NodeStreams {
   }
 
   /**
-   * Goes on with a stream.
-   * @param signal aborts when the stream is given up
+   * Goes on with a stream. When the step is given up, so is the stream.
    * @throws {TaskError} as the node and the codecs do; `RESOURCE_LIMIT` when the step's outputs are too long together
    */
-  async step(frame: Frame, signal: AbortSignal): Promise<void> {
+  async step(frame: Frame, cancellation: Cancellation): Promise<void> {
     const startedAt = nowMs();
     const { streamId, action, format, input } = decodeStep(frame.payload);
     const stream = this.#streams.get(streamId);
@@ -72,9 +72,8 @@ export class NodeStreams {
       node.close();
       return;
     }
-    const giveUp = () => abort.abort();
-    if (signal.aborted) giveUp();
-    else signal.addEventListener("abort", giveUp);
+    if (cancellation.isCancelled) abort.abort();
+    cancellation.onCancel = () => abort.abort();
     let leftBytes = limits.maxOutputBytes;
     const codec = codecFor(format);
     const give = (value: Value) => {
@@ -82,12 +81,8 @@ export class NodeStreams {
       leftBytes -= output.length;
       this.#send(encodeOutput(streamId, { runMicros: Math.max(0, (nowMs() - startedAt) * 1_000), output }));
     };
-    try {
-      if (action === "process") await node.process(codec.decode(input, limits), give);
-      else if (action === "flush") await node.flush(give);
-      else throw new TaskError("INVALID_TASK", "Cannot call a method: nodes have none");
-    } finally {
-      signal.removeEventListener("abort", giveUp);
-    }
+    if (action === "process") await node.process(codec.decode(input, limits), give);
+    else if (action === "flush") await node.flush(give);
+    else throw new TaskError("INVALID_TASK", "Cannot call a method: nodes have none");
   }
 }

@@ -759,7 +759,7 @@ export function joinPieces(pieces: readonly Uint8Array[], totalBytes: number): U
 const JOIN_LIMIT_BYTES = 256 * 1024;
 
 /** How long a frame may wait for others to be sent together with, in milliseconds, and what does not wait any longer. */
-const GATHER_MS = 4;
+const GATHER_MS = 2;
 const GATHER_BYTES = 128 * 1024;
 
 /**
@@ -795,7 +795,7 @@ export class FrameWriter {
   }
 
   /**
-   * Queues a frame that may wait a millisecond for others. A write for each frame costs both sides more than the frame
+   * Queues a frame that may wait a moment for others. A write for each frame costs both sides more than the frame
    * does where many streams have one every few milliseconds.
    */
   sendSoon(pieces: readonly Uint8Array[]): void {

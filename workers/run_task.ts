@@ -4,6 +4,7 @@
  */
 
 import { boundedLog } from "./bounded_log.ts";
+import type { Cancellation } from "./cancellation.ts";
 import { codecFor } from "./codecs/mod.ts";
 import { nowMs } from "./harden.ts";
 import { executeNode } from "./nodes/instantiate.ts";
@@ -23,26 +24,23 @@ export interface TaskEnvironment {
 
 const NOTHING = new Uint8Array();
 
-/**
- * Runs the task of a frame and gives the frame of its result; never rejects.
- * @param signal aborts when the server cancels the task
- */
+/** Runs the task of a frame and gives the frame of its result; never rejects. */
 export async function runTask(
   frame: Frame,
-  signal: AbortSignal,
+  cancellation: Cancellation,
   { streams, sendNow }: TaskEnvironment,
 ): Promise<FramePieces> {
   const startedAt = nowMs();
   const runMicros = () => Math.max(0, (nowMs() - startedAt) * 1_000);
   try {
     let output: Uint8Array = NOTHING;
-    if (frame.kind === FrameKind.Open) await streams.open(frame, signal);
-    else if (frame.kind === FrameKind.Step) await streams.step(frame, signal);
-    else output = await execute(frame, signal, sendNow);
+    if (frame.kind === FrameKind.Open) await streams.open(frame, cancellation);
+    else if (frame.kind === FrameKind.Step) await streams.step(frame, cancellation);
+    else output = await execute(frame, cancellation.signal, sendNow);
     return encodeResult(frame.taskId, { outcome: "OK", runMicros: runMicros(), message: "", traceback: "", output });
   } catch (error) {
     const { message, traceback } = describeFailure(error);
-    const outcome = signal.aborted ? "CANCELLED" : outcomeOf(error);
+    const outcome = cancellation.isCancelled ? "CANCELLED" : outcomeOf(error);
     return encodeResult(frame.taskId, {
       outcome,
       runMicros: runMicros(),

@@ -11,6 +11,7 @@
 import { nowMs, onAsset, onMessage, post, requestAsset, unremovedGlobals } from "./harden.ts";
 import { AssetRequests } from "./asset_requests.ts";
 import { setAssetLoader } from "./assets.ts";
+import { Cancellation } from "./cancellation.ts";
 import { probeTask } from "./probe.ts";
 import { decodeJsonPayload, encodeJsonFrame, FrameKind, joinPieces, splitFrames } from "./protocol.ts";
 import type { Frame, FramePieces } from "./protocol.ts";
@@ -25,7 +26,7 @@ const MAX_TURN_MS = 5;
 
 const waiting: Frame[] = [];
 const cancelled = new Set<number>();
-let runningTask: { readonly id: number; readonly abort: AbortController } | undefined;
+let runningTask: { readonly id: number; readonly cancellation: Cancellation } | undefined;
 let running = false;
 let outgoing: Uint8Array[] = [];
 let outgoingBytes = 0;
@@ -53,7 +54,7 @@ function receive(frame: Frame): void {
       waiting.push(frame);
       break;
     case FrameKind.Cancel:
-      if (runningTask?.id === frame.taskId) runningTask.abort.abort();
+      if (runningTask?.id === frame.taskId) runningTask.cancellation.cancel();
       else if (waiting.some(({ taskId }) => taskId === frame.taskId)) cancelled.add(frame.taskId);
       break;
   }
@@ -75,10 +76,10 @@ async function runAll(): Promise<void> {
           ),
         );
       } else {
-        const abort = new AbortController();
-        runningTask = { id: frame.taskId, abort };
-        if (cancelled.delete(frame.taskId)) abort.abort();
-        send(await runTask(frame, abort.signal, environment));
+        const cancellation = new Cancellation();
+        runningTask = { id: frame.taskId, cancellation };
+        if (cancelled.delete(frame.taskId)) cancellation.cancel();
+        send(await runTask(frame, cancellation, environment));
         runningTask = undefined;
       }
       const now = nowMs();

@@ -25,7 +25,7 @@ const UNKNOWN_ESTIMATE_MS = 20;
 const SHORT_TASK_MS = 2;
 /** What a step of a stream is expected to take at least, and before one of its kind has been seen, in milliseconds. */
 const LEAST_STEP_MS = 0.05;
-const UNKNOWN_STEP_MS = 0.2;
+const UNKNOWN_STEP_MS = 0.1;
 /** Steps of a stream in a second, where nothing else is known: those of audio in frames of 20 ms. */
 const STEPS_PER_SECOND = 50;
 /** Streams share a host until their steps are expected to take so much of each second, in milliseconds. */

@@ -59,7 +59,7 @@ const CONSOLE_SLACK = 4;
 const CONSOLE_SLACK_BYTES = 64 * 1024;
 /** A task that has run this long holds up nobody any more: those behind it go elsewhere. In milliseconds. */
 const PATIENCE_MS = 20;
-/** Streams of one host whose steps go out together, once a millisecond. */
+/** From so many streams of a host on, their steps go out together. */
 const MANY_STREAMS = 8;
 /** Share of a limit after which user code hears of it. */
 const SOFT_LIMIT_SHARE = 0.9;

@@ -90,7 +90,8 @@ class VoiceActivityDetector implements Node {
   #threshold(): number {
     const { energy_threshold } = this.#parameters;
     if (this.#history.length === 0) return energy_threshold;
-    const sorted = this.#history.toSorted((a, b) => a - b);
+    // Sorts by value, and several times as fast as an array with a comparison does.
+    const sorted = Float64Array.from(this.#history).sort();
     const noiseFloor = sorted[Math.floor(NOISE_QUANTILE * sorted.length)]!;
     return NOISE_WEIGHT * NOISE_FACTOR * noiseFloor + PARAMETER_WEIGHT * energy_threshold;
   }

@@ -94,7 +94,7 @@ export const STREAM_NODE: Dialect<StreamData> = {
     }
   },
   refused: ({ errorMessage }) => nodeResponse(undefined, errorMessage),
-  output: (_session, { output }) => nodeResponse({ $case: "data", value: output }, ""),
+  output: (_session, { output }) => bytesField(NODE_DATA_FIELD, output),
   failed: (_session, { errorMessage = "" }) => nodeResponse(undefined, errorMessage),
 };
 
@@ -126,11 +126,30 @@ export const STREAM_OBJECT: Dialect<StreamObjectRequest> = {
     }
   },
   refused: ({ errorMessage }) => objectResponse({ $case: "error", value: errorMessage }),
-  output: (_session, { output }) => objectResponse({ $case: "data", value: output }),
+  output: (_session, { output }) => bytesField(OBJECT_DATA_FIELD, output),
   // There is no other place for where it happened.
   failed: (_session, { errorMessage = "", errorTraceback = "" }) =>
     objectResponse({ $case: "error", value: errorTraceback === "" ? errorMessage : errorTraceback }),
 };
+
+/** `StreamData.data` and `StreamObjectResponse.data`. */
+const NODE_DATA_FIELD = 2;
+const OBJECT_DATA_FIELD = 1;
+/** Wire type of fields that have a length (https://protobuf.dev/programming-guides/encoding/#structure). */
+const LENGTH_DELIMITED = 2;
+
+/** A message of one field of bytes, written at once: the generated encoder copies them twice. */
+function bytesField(field: number, bytes: Uint8Array): Uint8Array {
+  let lengthBytes = 1;
+  for (let left = bytes.length >>> 7; left > 0; left >>>= 7) lengthBytes++;
+  const message = new Uint8Array(1 + lengthBytes + bytes.length);
+  message[0] = field << 3 | LENGTH_DELIMITED;
+  for (let at = 1, left = bytes.length; at <= lengthBytes; at++, left >>>= 7) {
+    message[at] = left & 0x7f | (at < lengthBytes ? 0x80 : 0);
+  }
+  message.set(bytes, 1 + lengthBytes);
+  return message;
+}
 
 function executeResponse(responseType: StreamExecuteResponse["responseType"]): Uint8Array {
   return StreamExecuteResponse.encode({ responseType }).finish();
