@@ -198,7 +198,10 @@ export class HostPool implements AsyncDisposable {
       },
       grant: (bytes) => stream.grant(bytes),
       close: async () => {
-        await stream.close();
+        const closed = stream.close();
+        // Closing is a task as well, whose time may be up.
+        this.#watch.wake();
+        await closed;
         onClosed();
         this.#recycleIfGrown(host);
         if (host.isServing) this.#options.onCapacity();

@@ -106,7 +106,11 @@ export class HostStream implements PlacedStream {
       method: "",
       input: new Uint8Array(),
       limits: { ...limits, ...CLOSE_LIMITS },
-      onEnd: () => ended.resolve(),
+      onEnd: (end) => {
+        // What cleaning up took is part of no step either.
+        if ("usage" in end) this.backgroundCpuMs += end.usage?.cpuMs ?? 0;
+        ended.resolve();
+      },
     });
     await ended.promise;
     this.#streams.forget(this);
