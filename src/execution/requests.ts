@@ -9,8 +9,8 @@ import {
   type NodeTask,
   type PackageStreamOptions,
   type PackageTask,
-  taskTextBytes,
   type StreamStep,
+  taskTextBytes,
 } from "../../workers/protocol.ts";
 import type { ExecutionSectionOptions, PolicyOptions } from "../config/schema.ts";
 import { MEGABYTE } from "../units.ts";

@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import {
-  ExecuteObjectMethodRequest,
-  type ExecuteObjectMethodResponse,
-} from "../../protos/generated/execution.ts";
+import { ExecuteObjectMethodRequest, type ExecuteObjectMethodResponse } from "../../protos/generated/execution.ts";
 import { ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
 import { TestClient, unary } from "../support/client.ts";
 import { ExecuteTalk, fromJson, NodeTalk, ObjectTalk, packageOf, toJson } from "../support/conversations.ts";
