@@ -11,7 +11,15 @@ import type { CodecLimits } from "./codecs/mod.ts";
 import { nowMs } from "./harden.ts";
 import { findNode } from "./nodes/mod.ts";
 import { NodeStream } from "./nodes/node_stream.ts";
-import { decodeStep, decodeTask, encodeLog, encodeOutput, type Frame, type FramePieces } from "./protocol.ts";
+import {
+  decodeStep,
+  decodeTask,
+  encodeLog,
+  encodeOutput,
+  type Frame,
+  type FramePieces,
+  OUTPUT_COST_BYTES,
+} from "./protocol.ts";
 import { TaskError } from "./task_error.ts";
 import type { Value } from "./values.ts";
 
@@ -77,8 +85,12 @@ export class NodeStreams {
     let leftBytes = limits.maxOutputBytes;
     const codec = codecFor(format);
     const give = (value: Value) => {
+      if (leftBytes <= 0) {
+        const limit = `${limits.maxOutputBytes} bytes, each output at ${OUTPUT_COST_BYTES} bytes more`;
+        throw new TaskError("RESOURCE_LIMIT", `Cannot give output: those of one input exceed the limit of ${limit}`);
+      }
       const output = codec.encode(value, { ...limits, maxOutputBytes: leftBytes });
-      leftBytes -= output.length;
+      leftBytes -= output.length + OUTPUT_COST_BYTES;
       this.#send(encodeOutput(streamId, { runMicros: Math.max(0, (nowMs() - startedAt) * 1_000), output }));
     };
     if (action === "process") await node.process(codec.decode(input, limits), give);

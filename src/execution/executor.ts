@@ -430,7 +430,7 @@ export class Executor implements AsyncDisposable {
   }
 
   #resolveIdle(): void {
-    if (this.activeCount === 0) this.#draining?.idle.resolve();
+    if (this.#runs.size === 0 && this.sessions.isEmpty) this.#draining?.idle.resolve();
   }
 
   /** Name and audit of a new execution. */

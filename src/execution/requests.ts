@@ -9,6 +9,7 @@ import {
   type NodeTask,
   type PackageStreamOptions,
   type PackageTask,
+  type StreamStep,
   taskTextBytes,
 } from "../../workers/protocol.ts";
 import type { ExecutionSectionOptions, PolicyOptions } from "../config/schema.ts";
@@ -124,8 +125,20 @@ export function packageFault(message: PackageTask, bounds: InputBounds): string 
   return inputFault(message.input, bounds);
 }
 
+/** Why a step of a stream is too long to be sent to its sandbox; `undefined` when it is not. */
+export function stepFault(
+  { format, method, input }: Pick<StreamStep, "format" | "method" | "input">,
+  bounds: InputBounds,
+): string | undefined {
+  const textBytes = 64 + 3 * (format.length + method.length);
+  if (textBytes > MAX_TASK_TEXT_BYTES) {
+    return `Cannot run task: its format and method may need ${textBytes} bytes, allowed are ${MAX_TASK_TEXT_BYTES}`;
+  }
+  return inputFault(input, bounds);
+}
+
 /** Why an input is too long; `undefined` when it is not. */
-export function inputFault(input: Uint8Array, { maxInputBytes }: InputBounds): string | undefined {
+function inputFault(input: Uint8Array, { maxInputBytes }: InputBounds): string | undefined {
   if (input.length <= maxInputBytes) return undefined;
   return `Cannot run task: its input has ${input.length} bytes, execution.maxInputMb allows ${maxInputBytes}`;
 }

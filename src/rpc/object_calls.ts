@@ -65,7 +65,10 @@ export async function executeObjectMethod(
     await session.ended;
     return { ...answer, ...joined(answer, session.takeConsole()), sessionId: "" };
   }
-  return { ...answer, sessionId: session.isOver ? "" : session.id };
+  if (!session.isOver) return { ...answer, sessionId: session.id };
+  // Whoever asks for it next hears why it is gone.
+  await session.ended;
+  return answer;
 }
 
 async function callMethod(

@@ -193,7 +193,7 @@ export class HostPool implements AsyncDisposable {
           onEnd: (end) => {
             account(end);
             step.onEnd(end);
-            if (host.taskCount === 0 && host.isServing) this.#options.onCapacity();
+            if (host.isServing) this.#options.onCapacity();
           },
         });
         this.#watch.wake();
@@ -201,7 +201,10 @@ export class HostPool implements AsyncDisposable {
       },
       grant: (bytes) => stream.grant(bytes),
       close: async () => {
-        await stream.close();
+        const closed = stream.close();
+        // Closing is a task as well, whose time may be up.
+        this.#watch.wake();
+        await closed;
         this.#countStream(host, kind, -1);
         this.#recycleIfGrown(host);
         if (host.isServing) this.#options.onCapacity();

@@ -653,8 +653,11 @@ export class HostProcess implements AsyncDisposable {
     // What it has to tell of its connections belongs to the task that it ran.
     await egress?.[Symbol.asyncDispose]();
     if (code === SIGNAL_EXIT + SIGXFSZ) this.#stopForFileSize();
+    // What user code did between its steps, if that was when it ended.
+    const isBetween = this.role === "task" && this.#assignments.size === 0;
+    const usage = isBetween ? this.#meter.usage(performance.now()) : undefined;
     this.#loseTasks(exit, true);
-    this.#streams.lose({ kind: "lost", started: false, exit, usage: undefined, denials: [] });
+    this.#streams.lose({ kind: "lost", started: false, exit, usage, denials: [] });
     await files.remove();
     controlGroup?.[Symbol.dispose]();
     this.#exited.resolve(exit);

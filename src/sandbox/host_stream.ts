@@ -82,13 +82,11 @@ export class HostStream implements PlacedStream {
 
   /** @throws {ProtocolError} when more comes than there is credit for */
   take(output: StreamOutput): void {
-    // User code spends its last credit on an output of any length that it may have.
+    // The last credit may be spent on an output of any length that the stream may have.
     if (this.#creditBytes <= 0 || output.output.length > this.opening.message.maxOutputBytes) {
       throw new ProtocolError(`an output of ${output.output.length} bytes came that its stream had no credit for`);
     }
-    // A node's outputs of one step are bounded by their bytes alone.
-    const isNode = !("options" in this.opening.message);
-    this.#creditBytes -= output.output.length + (isNode ? 0 : OUTPUT_COST_BYTES);
+    this.#creditBytes -= output.output.length + OUTPUT_COST_BYTES;
     this.opening.stream?.onOutput(output);
   }
 
@@ -106,7 +104,11 @@ export class HostStream implements PlacedStream {
       method: "",
       input: new Uint8Array(),
       limits: { ...limits, ...CLOSE_LIMITS },
-      onEnd: () => ended.resolve(),
+      onEnd: (end) => {
+        // What cleaning up took is part of no step either.
+        if ("usage" in end) this.backgroundCpuMs += end.usage?.cpuMs ?? 0;
+        ended.resolve();
+      },
     });
     await ended.promise;
     this.#streams.forget(this);

@@ -124,7 +124,7 @@ export interface StreamTask extends Omit<StreamStep, "streamId"> {
 export interface PlacedStream {
   /** The host that it lives on. */
   readonly sandboxId: string;
-  /** CPU time of user code between its steps, in milliseconds. */
+  /** CPU time of user code between its steps, and of cleaning up, in milliseconds. */
   readonly backgroundCpuMs: number;
   /**
    * Runs a step after those before it.

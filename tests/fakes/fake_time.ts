@@ -7,9 +7,11 @@ interface Timer {
   readonly id: number;
   readonly due: number;
   readonly run: () => void;
+  /** Of an interval. */
+  readonly everyMs?: number;
 }
 
-/** Takes the place of `performance.now`, `setTimeout` and `clearTimeout` until it is disposed of. */
+/** Takes the place of `performance.now`, of timeouts and intervals until it is disposed of. */
 export class FakeTime implements Disposable {
   #now = 0;
   #nextId = 1;
@@ -18,6 +20,8 @@ export class FakeTime implements Disposable {
     now: performance.now,
     setTimeout: globalThis.setTimeout,
     clearTimeout: globalThis.clearTimeout,
+    setInterval: globalThis.setInterval,
+    clearInterval: globalThis.clearInterval,
   };
 
   constructor() {
@@ -30,7 +34,12 @@ export class FakeTime implements Disposable {
     const stop = (id: unknown) => {
       this.#timers = this.#timers.filter((timer) => timer.id !== id);
     };
-    Object.assign(globalThis, { setTimeout: start, clearTimeout: stop });
+    const repeat = (run: () => void, everyMs: number) => {
+      const id = this.#nextId++;
+      this.#timers.push({ id, due: this.#now + everyMs, run, everyMs });
+      return id;
+    };
+    Object.assign(globalThis, { setTimeout: start, clearTimeout: stop, setInterval: repeat, clearInterval: stop });
   }
 
   /** Timers that have not run. */
@@ -45,6 +54,7 @@ export class FakeTime implements Disposable {
       const next = this.#timers.filter(({ due }) => due <= end).sort((left, right) => left.due - right.due)[0];
       if (next === undefined) break;
       this.#timers = this.#timers.filter((timer) => timer !== next);
+      if (next.everyMs !== undefined) this.#timers.push({ ...next, due: next.due + next.everyMs });
       this.#now = Math.max(this.#now, next.due);
       next.run();
     }
@@ -52,7 +62,8 @@ export class FakeTime implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    performance.now = this.#real.now;
-    Object.assign(globalThis, { setTimeout: this.#real.setTimeout, clearTimeout: this.#real.clearTimeout });
+    const { now, ...timers } = this.#real;
+    performance.now = now;
+    Object.assign(globalThis, timers);
   }
 }

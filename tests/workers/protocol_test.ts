@@ -1,14 +1,22 @@
 import assert from "node:assert/strict";
 import {
+  decodeCredit,
   decodeJsonPayload,
   decodeLog,
+  decodeOutput,
+  decodePackageTask,
   decodeResult,
+  decodeStep,
   decodeTask,
+  encodeCredit,
   encodeFrame,
   encodeHello,
   encodeJsonFrame,
   encodeLog,
+  encodeOutput,
+  encodePackageTask,
   encodeResult,
+  encodeStep,
   encodeTask,
   type Frame,
   FRAME_HEADER_BYTES,
@@ -21,9 +29,12 @@ import {
   MAX_MESSAGE_LENGTH,
   MAX_TRACEBACK_LENGTH,
   type NodeTask,
+  type PackageTask,
   PROTOCOL_VERSION,
   ProtocolError,
   splitFrames,
+  STEP_ACTIONS,
+  type StreamStep,
   TASK_OUTCOMES,
   type TaskResult,
 } from "../../workers/protocol.ts";
@@ -215,6 +226,85 @@ for (const outcome of TASK_OUTCOMES) {
   }
 }
 
+for (const [name, task] of TASKS) {
+  Deno.test(`decodeTask() gives what encodeTask() took to open a stream: ${name}`, () => {
+    const [frame] = splitFrames(toBytes(encodeTask(7, task, FrameKind.Open)));
+    assert.deepEqual([frame?.kind, frame?.taskId], [FrameKind.Open, 7]);
+    assert.deepEqual(decodeTask(frame!.payload), task);
+  });
+}
+
+const PACKAGE_TASK: PackageTask = {
+  format: "pickle",
+  memoryLimitBytes: 1,
+  maxOutputBytes: 2,
+  maxConsoleBytes: 3,
+  options: {
+    entryPoint: "main.ts:Näme",
+    dependencies: ["npm:a@1"],
+    maxPackageBytes: 4,
+    maxUnpackedBytes: 5,
+    maxFiles: 6,
+    blockedImports: ["fs"],
+    environment: { A: "b" },
+    stream: { mode: "object", config: { "": "[1]", k: "'v'" }, creditBytes: 7 },
+  },
+  input: new Uint8Array(),
+  codePackage: new Uint8Array(40_000).fill(8),
+};
+
+for (const kind of [FrameKind.Package, FrameKind.OpenPackage] as const) {
+  Deno.test(`decodePackageTask() gives what encodePackageTask() took: kind ${kind}`, () => {
+    const [frame] = splitFrames(toBytes(encodePackageTask(9, PACKAGE_TASK, kind)));
+    assert.deepEqual([frame?.kind, frame?.taskId], [kind, 9]);
+    assert.deepEqual(decodePackageTask(frame!.payload), PACKAGE_TASK);
+  });
+}
+
+for (const action of STEP_ACTIONS) {
+  for (const inputBytes of [0, 1, 32 * 1024 - 1, 32 * 1024, 1_000_000]) {
+    Deno.test(`decodeStep() gives what encodeStep() took: ${action} with ${inputBytes} bytes`, () => {
+      const step: StreamStep = {
+        streamId: 0xffff_ffff,
+        action,
+        format: "json",
+        method: "größe",
+        input: new Uint8Array(inputBytes).fill(6),
+      };
+      const [frame] = splitFrames(toBytes(encodeStep(0xffff_fffe, step)));
+      assert.deepEqual([frame?.kind, frame?.taskId], [FrameKind.Step, 0xffff_fffe]);
+      assert.deepEqual(decodeStep(frame!.payload), step);
+    });
+  }
+}
+
+for (const bytes of [0, 1, 2 ** 53 - 1]) {
+  Deno.test(`decodeCredit() gives what encodeCredit() took: ${bytes} bytes`, () => {
+    const [frame] = splitFrames(toBytes(encodeCredit(5, bytes)));
+    assert.deepEqual([frame?.kind, frame?.taskId], [FrameKind.Credit, 5]);
+    assert.equal(decodeCredit(frame!.payload), bytes);
+  });
+}
+
+for (const outputBytes of [0, 1, 32 * 1024 - 1, 32 * 1024, 1_000_000]) {
+  Deno.test(`decodeOutput() gives what encodeOutput() took: ${outputBytes} bytes`, () => {
+    const output = { runMicros: 0.25, output: new Uint8Array(outputBytes).fill(4) };
+    const [frame] = splitFrames(toBytes(encodeOutput(0xffff_ffff, output)));
+    assert.deepEqual([frame?.kind, frame?.taskId], [FrameKind.Output, 0xffff_ffff]);
+    assert.deepEqual(decodeOutput(frame!.payload), output);
+  });
+}
+
+Deno.test("decodeStep() refuses an action that there is not", () => {
+  const step = { streamId: 1, action: "close", format: "", method: "", input: new Uint8Array() } as const;
+  const payload = toBytes(encodeStep(2, step)).subarray(FRAME_HEADER_BYTES);
+  payload[4] = STEP_ACTIONS.length;
+  assert.throws(() => decodeStep(payload), {
+    name: "ProtocolError",
+    message: "Cannot read message: unknown action of a stream",
+  });
+});
+
 for (const level of ["info", "warning"] as const) {
   Deno.test(`decodeLog() gives what encodeLog() took: ${level}`, () => {
     const [frame] = splitFrames(toBytes(encodeLog(9, { level, message: "späte Zeile" })));
@@ -278,15 +368,32 @@ Deno.test("decoders refuse every message that is cut short, but for its last fie
   for (let end = 0; end < result.length; end++) {
     assert.throws(() => decodeResult(result.subarray(0, end)), ProtocolError, `at ${end}`);
   }
+  const nothing = new Uint8Array();
+  const payload = (pieces: FramePieces) => toBytes(pieces).subarray(FRAME_HEADER_BYTES);
+  const others: readonly [decode: (payload: Uint8Array) => unknown, whole: Uint8Array][] = [
+    [decodePackageTask, payload(encodePackageTask(1, { ...PACKAGE_TASK, codePackage: nothing }))],
+    [decodeStep, payload(encodeStep(1, { streamId: 2, action: "call", format: "f", method: "m", input: nothing }))],
+    [decodeCredit, payload(encodeCredit(1, 2))],
+    [decodeOutput, payload(encodeOutput(1, { runMicros: 2, output: nothing }))],
+  ];
+  for (const [decode, whole] of others) {
+    decode(whole);
+    for (let end = 0; end < whole.length; end++) {
+      assert.throws(() => decode(whole.subarray(0, end)), ProtocolError, `${decode.name} at ${end}`);
+    }
+  }
 });
 
 for (const amount of [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60]) {
-  Deno.test(`decodeResult() refuses a run time of ${amount}`, () => {
+  Deno.test(`decoders refuse an amount of ${amount}`, () => {
     const result = { outcome: "OK", runMicros: amount, message: "", traceback: "", output: new Uint8Array() } as const;
     assert.throws(
       () => decodeResult(toBytes(encodeResult(1, result)).subarray(FRAME_HEADER_BYTES)),
       /amount is/,
     );
+    const output = { runMicros: amount, output: new Uint8Array() };
+    assert.throws(() => decodeOutput(toBytes(encodeOutput(1, output)).subarray(FRAME_HEADER_BYTES)), /amount is/);
+    assert.throws(() => decodeCredit(toBytes(encodeCredit(1, amount)).subarray(FRAME_HEADER_BYTES)), /amount is/);
   });
 }
 

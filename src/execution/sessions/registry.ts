@@ -27,9 +27,11 @@ export class Sessions implements Disposable {
   readonly #gone = new Map<string, { readonly caller: string; readonly reason: string }>();
   readonly #onEmpty: () => void;
   #opening = 0;
+  /** What sessions of objects end with as soon as they have nothing to do. */
+  #idleError: ServiceError | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** @param onEmpty called when the last one has ended */
+  /** @param onEmpty called when the last one has ended, and none is about to be opened */
   constructor(limits: SessionLimits, onEmpty: () => void) {
     this.#limits = limits;
     this.#onEmpty = onEmpty;
@@ -38,6 +40,11 @@ export class Sessions implements Disposable {
   /** How many are open. */
   get size(): number {
     return this.#open.size;
+  }
+
+  /** Whether none is open, or about to be. */
+  get isEmpty(): boolean {
+    return this.#open.size + this.#opening === 0;
   }
 
   /** How long a session, or a call that is to open one, may go without a word, in milliseconds. */
@@ -74,6 +81,7 @@ export class Sessions implements Disposable {
       const left = (this.#perCaller.get(caller) ?? 1) - 1;
       if (left > 0) this.#perCaller.set(caller, left);
       else this.#perCaller.delete(caller);
+      if (this.isEmpty) this.#onEmpty();
     };
   }
 
@@ -82,19 +90,18 @@ export class Sessions implements Disposable {
     this.#open.set(session.id, session);
     // From here on it counts as open, not as opening.
     this.#opening--;
+    session.onIdle = () => this.#endIfIdle(session);
     this.#watch();
     void session.ended.then((end) => {
       this.#open.delete(session.id);
-      this.#opening++;
-      release();
       const reason = end.kind === "ended" ? end.error.message : GONE[end.kind];
       this.#remember(session, reason);
       const facts = { session: session.id, caller: session.caller, node_type: session.nodeType, reason };
       if (end.kind === "ended") logger.info("Session {session} ended: {reason}", facts);
       else logger.debug("Session {session} ended: {reason}", facts);
-      if (this.#open.size > 0) return;
-      this[Symbol.dispose]();
-      this.#onEmpty();
+      if (this.#open.size === 0) this[Symbol.dispose]();
+      this.#opening++;
+      release();
     });
   }
 
@@ -123,9 +130,13 @@ export class Sessions implements Disposable {
     }));
   }
 
-  /** Ends those that nothing waits for or runs on, as they are only kept for calls that will not be admitted. */
+  /**
+   * Ends objects that are only kept for calls that will not be admitted: now, or when what waits for them or runs on
+   * them is done.
+   */
   endIdle(error: ServiceError): void {
-    for (const session of this.#open.values()) if (session.isObject && !session.isBusy) session.fail(error);
+    this.#idleError = error;
+    for (const session of this.#open.values()) this.#endIfIdle(session);
   }
 
   /** Ends all. @returns how many there were */
@@ -139,6 +150,11 @@ export class Sessions implements Disposable {
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+
+  #endIfIdle(session: Session): void {
+    if (this.#idleError === undefined || !session.isObject || session.isBusy || session.isAttached) return;
+    session.fail(this.#idleError);
   }
 
   #watch(): void {

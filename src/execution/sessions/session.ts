@@ -6,11 +6,11 @@
 import { type ExecutionMetrics, ExecutionStatus, FailureReason } from "../../../protos/generated/types.ts";
 import type { ConsoleText, StreamOutput } from "../../../workers/protocol.ts";
 import { OUTPUT_COST_BYTES } from "../../../workers/protocol.ts";
-import type { ServiceError } from "../../errors.ts";
+import { ServiceError } from "../../errors.ts";
 import type { PlacedStream, StreamTask, TaskEnd } from "../../sandbox/task.ts";
 import type { TaskLease } from "../callers.ts";
 import type { ExecutionLimits } from "../limits.ts";
-import { inputFault } from "../requests.ts";
+import { stepFault } from "../requests.ts";
 import {
   auditDenials,
   megabytes,
@@ -23,11 +23,14 @@ import {
 } from "../verdict.ts";
 import { SessionTotals } from "./totals.ts";
 
-/** Steps handed to the host ahead of need, so that its answer and the next step cross no empty wire. */
+/** Steps handed to the host ahead of need, so that its answer and the next step cross no empty wire; and their bytes. */
 const MAX_STEPS_AHEAD = 8;
+const MAX_BYTES_AHEAD = 1024 * 1024;
 /** Inputs that may wait here, and their bytes; the caller is not read any further beyond either. */
 const MAX_WAITING = 8;
 const MAX_WAITING_BYTES = 1024 * 1024;
+/** Calls of an object that may wait for those before them; the next one is refused. */
+const MAX_WAITING_CALLS = 64;
 
 /** One output of a stream. */
 export interface SessionOutput {
@@ -78,6 +81,8 @@ interface PendingStep {
   readonly step: Pick<StreamTask, "action" | "format" | "method" | "input">;
   readonly arrivedAt: number;
   readonly onEnd?: (verdict: Verdict, end: TaskEnd) => void;
+  /** The stream that gave it has left: nobody takes its outputs, or minds how it ends. */
+  isOrphan: boolean;
 }
 
 /**
@@ -99,9 +104,12 @@ export class Session {
   /** There is room for inputs again. */
   onRoom: (() => void) | undefined;
   /**
-   * An input failed. Says whether somebody took note of it and the session shall go on; else it ends.
+   * An input, or the flush after the last, failed. Says whether somebody took note of it and the session shall go on;
+   * else it ends.
    */
   onFailure: ((verdict: Verdict) => boolean) | undefined;
+  /** Nothing of it waits or runs any more. */
+  onIdle: (() => void) | undefined;
   /** It has ended; the last call. */
   onEnd: ((end: SessionEnd) => void) | undefined;
   readonly #options: SessionOptions;
@@ -112,6 +120,7 @@ export class Session {
   #waitingBytes = 0;
   /** Steps that the host has, the oldest first, and how to give each up. */
   readonly #under: { readonly pending: PendingStep; abandon: () => void }[] = [];
+  #bytesAhead = 0;
   #isHeld = false;
   /** Outputs' cost that the host has not been told to be read. */
   #unreadBytes = 0;
@@ -153,6 +162,11 @@ export class Session {
     return this.#isOver;
   }
 
+  /** Whether a stream takes its outputs. */
+  get isAttached(): boolean {
+    return this.onOutput !== undefined;
+  }
+
   /** Whether anything of it waits or runs. */
   get isBusy(): boolean {
     return this.#waiting.length + this.#under.length > 0;
@@ -170,13 +184,8 @@ export class Session {
     return isFull;
   }
 
-  /** Processes one input; its outputs come through `onOutput`. An error ends the session. */
+  /** Processes one input; its outputs come through `onOutput`, a failure through `onFailure`. */
   process(input: Uint8Array, format: string): void {
-    const errorMessage = inputFault(input, this.#options);
-    if (errorMessage !== undefined) {
-      const { RESOURCE_LIMIT: status } = ExecutionStatus;
-      return this.#end({ kind: "failed", verdict: { status, failureReason: FailureReason.INPUT_LIMIT, errorMessage } });
-    }
     this.#enter({ action: "process", format, method: "", input });
   }
 
@@ -185,19 +194,23 @@ export class Session {
     this.flush(format, () => this.#end({ kind: "closed" }));
   }
 
-  /** Gives what the code still holds, and goes on. */
+  /** Gives what the code still holds, and goes on. @param onFlushed not called where that fails */
   flush(format: string, onFlushed: () => void): void {
-    this.#enter({ action: "flush", format, method: "", input: new Uint8Array() }, (verdict) => {
-      if (verdict.status === ExecutionStatus.SUCCESS) onFlushed();
-      else this.#end({ kind: "failed", verdict });
+    this.#enter({ action: "flush", format, method: "", input: NOTHING }, ({ status }) => {
+      if (status === ExecutionStatus.SUCCESS) onFlushed();
     });
   }
 
   /**
    * Calls a method of the user's object. What it throws does not end the session.
    * @param signal gives the call up, and with it the session
+   * @throws {ServiceError} `QUEUE_FULL` when as many calls wait as may
    */
   async call(method: string, args: Uint8Array, format: string, signal: AbortSignal): Promise<CallReport> {
+    if (this.#waiting.length >= MAX_WAITING_CALLS || this.#waitingBytes >= this.#maxWaitingCallBytes) {
+      const state = `${this.#waiting.length} calls of ${this.#waitingBytes} bytes wait for those before them`;
+      throw new ServiceError("QUEUE_FULL", `Cannot call method: ${state}`);
+    }
     const { promise, resolve } = Promise.withResolvers<CallReport>();
     const arrivedAt = performance.now();
     const startTimestamp = Date.now();
@@ -242,6 +255,21 @@ export class Session {
     this.#pump();
   }
 
+  /** The stream that was attached leaves, and the session goes on. What it gave and has not begun is dropped. */
+  detach(): void {
+    this.onOutput = undefined;
+    this.onRoom = undefined;
+    this.onFailure = undefined;
+    this.onEnd = undefined;
+    for (const { pending } of this.#under) pending.isOrphan ||= pending.step.action !== "call";
+    const calls = this.#waiting.filter(({ step }) => step.action === "call");
+    this.#waiting.splice(0, Infinity, ...calls);
+    this.#waitingBytes = calls.reduce((sum, { step }) => sum + step.input.length, 0);
+    this.#wantedRoom = false;
+    this.hold(false);
+    this.#pump();
+  }
+
   /** What user code wrote since it was last asked for. */
   takeConsole(): { readonly stdout: string; readonly stderr: string } {
     const taken = { stdout: this.#stdout, stderr: this.#stderr };
@@ -267,15 +295,18 @@ export class Session {
 
   /** Takes what its host says of it. */
   takeOutput({ runMicros, output }: StreamOutput): void {
-    if (this.#isOver) return;
     const oldest = this.#under[0]?.pending;
-    const now = performance.now();
-    const runMs = runMicros / 1_000;
-    const waitedMs = oldest === undefined ? 0 : Math.max(0, now - oldest.arrivedAt - runMs);
+    // Outputs come of steps alone. What comes otherwise gets no credit either, and soon ends its host.
+    if (this.#isOver || oldest === undefined) return;
+    const ageMs = performance.now() - oldest.arrivedAt;
+    // The sandbox's word.
+    const runMs = Math.min(ageMs, runMicros / 1_000);
+    const waitedMs = ageMs - runMs;
     const timestamp = Date.now();
     this.totals.addOutput(output.length);
     this.#unreadBytes += output.length + OUTPUT_COST_BYTES;
-    this.onOutput?.({
+    const onOutput = oldest.isOrphan ? undefined : this.onOutput;
+    onOutput?.({
       output,
       metrics: {
         startTimestamp: timestamp - Math.round(runMs),
@@ -285,7 +316,7 @@ export class Session {
         cpuTimeMs: this.nodeType === "" ? 0 : Math.round(runMs),
         memoryPeakMb: 0,
         memoryAverageMb: 0,
-        inputSizeBytes: oldest?.step.input.length ?? 0,
+        inputSizeBytes: oldest.step.input.length,
         outputSizeBytes: output.length,
         exitCode: 0,
         sandboxId: this.#stream.sandboxId,
@@ -306,6 +337,11 @@ export class Session {
   /** Its host is gone, or was stopped for what user code did between its steps. */
   takeLoss(end: Extract<TaskEnd, { kind: "lost" | "stopped" }>): void {
     auditDenials(end.denials, this.#options.audit);
+    // What it did since its last step, and was stopped for.
+    if (end.usage !== undefined) {
+      this.totals.addBackground(end.usage.cpuMs);
+      this.#options.lease.charge(end.usage.cpuMs);
+    }
     if (this.#isOver) return;
     this.#end({ kind: "failed", verdict: this.#verdictOn(end) });
   }
@@ -313,8 +349,20 @@ export class Session {
   #enter(step: PendingStep["step"], onEnd?: PendingStep["onEnd"]): void {
     this.lastActivityAt = performance.now();
     this.lastActivityTimestamp = Date.now();
-    const pending: PendingStep = { step, arrivedAt: this.lastActivityAt, ...(onEnd === undefined ? {} : { onEnd }) };
+    const pending: PendingStep = {
+      step,
+      arrivedAt: this.lastActivityAt,
+      isOrphan: step.action !== "call" && !this.isAttached,
+      ...(onEnd === undefined ? {} : { onEnd }),
+    };
     if (this.#isOver) return onEnd?.(CANCELLED, { kind: "returned" });
+    const errorMessage = stepFault(step, this.#options);
+    if (errorMessage !== undefined) {
+      const { RESOURCE_LIMIT: status } = ExecutionStatus;
+      const verdict = { status, failureReason: FailureReason.INPUT_LIMIT, errorMessage };
+      onEnd?.(verdict, { kind: "returned" });
+      return this.#onFailed(pending, verdict, true);
+    }
     this.#waiting.push(pending);
     this.#waitingBytes += step.input.length;
     this.#pump();
@@ -322,6 +370,7 @@ export class Session {
 
   #pump(): void {
     while (!this.#isHeld && !this.#isOver && this.#under.length < MAX_STEPS_AHEAD) {
+      if (this.#bytesAhead >= MAX_BYTES_AHEAD) break;
       const pending = this.#waiting.shift();
       if (pending === undefined) break;
       this.#waitingBytes -= pending.step.input.length;
@@ -331,11 +380,13 @@ export class Session {
       this.#wantedRoom = false;
       this.onRoom?.();
     }
+    if (!this.#isOver && !this.isBusy) this.onIdle?.();
   }
 
   #start(pending: PendingStep): void {
     const entry = { pending, abandon: () => {} };
     this.#under.push(entry);
+    this.#bytesAhead += pending.step.input.length;
     entry.abandon = this.#stream.run({
       ...pending.step,
       limits: this.#options.limits,
@@ -344,34 +395,40 @@ export class Session {
   }
 
   #onStepEnd(entry: { readonly pending: PendingStep }, end: TaskEnd): void {
-    const index = this.#under.findIndex((other) => other === entry);
-    if (index >= 0) this.#under.splice(index, 1);
-    if (end.kind !== "returned") auditDenials(end.denials, this.#options.audit);
     const { pending } = entry;
     const { action, input } = pending.step;
+    const index = this.#under.findIndex((other) => other === entry);
+    if (index >= 0) {
+      this.#under.splice(index, 1);
+      this.#bytesAhead -= input.length;
+    }
+    if (end.kind !== "returned") auditDenials(end.denials, this.#options.audit);
     const verdict = this.#verdictOn(end);
     const usage = "usage" in end ? end.usage : undefined;
     if (usage !== undefined) this.totals.addStep(usage, action === "process" || action === "call", input.length);
-    if (this.#isOver) return pending.onEnd?.(verdict, end);
-    this.lastActivityAt = performance.now();
+    // Also of what was given up: it has been used.
     const overdrawn = usage === undefined ? undefined : this.#options.lease.charge(usage.cpuMs);
-    pending.onEnd?.(verdict, end);
-    // What a method throws is its caller's business; whatever else goes wrong leaves nothing to go on with.
-    const isFatal = verdict.status !== ExecutionStatus.SUCCESS && !(action === "call" && end.kind === "result");
-    const isDone = action === "call" && pending.step.method === "cleanup" &&
-      verdict.status === ExecutionStatus.SUCCESS;
-    if (isDone) this.#end({ kind: "closed" });
-    else if (isFatal && pending.onEnd === undefined) this.#onFailed(verdict, end);
-    else if (isFatal && action === "call") this.#end({ kind: "failed", verdict });
-    else if (overdrawn !== undefined) this.#end({ kind: "ended", error: overdrawn });
-    else this.#pump();
+    if (!this.#isOver) this.lastActivityAt = performance.now();
+    if (!pending.isOrphan) pending.onEnd?.(verdict, end);
+    if (verdict.status !== ExecutionStatus.SUCCESS) this.#onFailed(pending, verdict, end.kind === "result");
+    // There is nothing to call any more.
+    else if (action === "call" && pending.step.method === "cleanup") this.close();
+    if (overdrawn !== undefined) this.#end({ kind: "ended", error: overdrawn });
+    this.#pump();
   }
 
-  /** What code throws need not be the end of an object; its host's death is. */
-  #onFailed(verdict: Verdict, end: TaskEnd): void {
-    if (end.kind !== "result" || !this.onFailure?.(verdict)) return this.#end({ kind: "failed", verdict });
-    this.#waiting.splice(0);
-    this.#waitingBytes = 0;
+  /**
+   * What code throws is the business of who asked for it, and need not be the end of an object.
+   * @param canGoOn whether there is still something to go on with
+   */
+  #onFailed({ step, isOrphan }: PendingStep, verdict: Verdict, canGoOn: boolean): void {
+    if (this.#isOver) return;
+    const isKept = canGoOn && (step.action === "call" || isOrphan || this.onFailure?.(verdict) === true);
+    if (!isKept) this.#end({ kind: "failed", verdict });
+  }
+
+  get #maxWaitingCallBytes(): number {
+    return Math.max(MAX_WAITING_BYTES, this.#options.maxInputBytes);
   }
 
   #verdictOn(end: TaskEnd): Verdict {
@@ -413,6 +470,8 @@ export class Session {
     });
   }
 }
+
+const NOTHING = new Uint8Array();
 
 const CANCELLED: Verdict = {
   status: ExecutionStatus.CANCELLED,

@@ -209,7 +209,7 @@ export class Conversation<Request> {
       this.#stream.write(this.#dialect.refused({ status: ExecutionStatus.ERROR, errorMessage, errorTraceback: "" }));
       return this.#end();
     }
-    if (session.onOutput !== undefined) {
+    if (session.isAttached) {
       throw new ServiceError("INVALID_ARGUMENT", `Cannot stream: session "${sessionId}" has a stream already`);
     }
     this.#converse(session, false);
@@ -226,12 +226,14 @@ export class Conversation<Request> {
     };
     session.onFailure = (verdict) => {
       if (isOwner) return false;
-      this.#detach(session);
+      session.detach();
       this.#stream.write(this.#dialect.failed(session, verdict));
       this.#end();
       return true;
     };
     session.onEnd = (end) => this.#onSessionEnd(session, end);
+    // It ended while nobody heard of it yet.
+    if (session.isOver) void session.ended.then((end) => this.#onSessionEnd(session, end));
   }
 
   get #isBehind(): boolean {
@@ -268,7 +270,7 @@ export class Conversation<Request> {
     this.#state = { kind: "finishing", session, isOwner };
     if (isOwner) return session.finish(this.#format ?? "");
     session.flush(this.#format ?? "", () => {
-      this.#detach(session);
+      session.detach();
       this.#end();
     });
   }
@@ -281,10 +283,15 @@ export class Conversation<Request> {
     if (state.kind === "opening") state.abort.abort();
     if (state.kind !== "open" && state.kind !== "finishing") return;
     const { session, isOwner } = state;
-    if (isOwner) return session.cancel();
-    this.#detach(session);
+    if (isOwner) session.cancel();
+    else this.#leave(session);
+  }
+
+  /** The session goes on without this call. */
+  #leave(session: Session): void {
+    session.detach();
     // What a generator over the inputs has under way ends with them; nobody wants its outputs.
-    if (state.kind === "open") session.flush(this.#format ?? "", () => {});
+    session.flush(this.#format ?? "", () => {});
   }
 
   #onSessionEnd(session: Session, end: SessionEnd): void {
@@ -311,15 +318,6 @@ export class Conversation<Request> {
     }
   }
 
-  /** The session goes on without this call. */
-  #detach(session: Session): void {
-    session.onRoom = undefined;
-    session.onOutput = undefined;
-    session.onFailure = undefined;
-    session.onEnd = undefined;
-    session.hold(false);
-  }
-
   #end(): void {
     this.#state = { kind: "over" };
     this.#context.observer.requestEnded(this.#dialect.method, statusName(status.OK));
@@ -335,6 +333,6 @@ export class Conversation<Request> {
     if (state.kind === "opening") state.abort.abort();
     if (state.kind !== "open" && state.kind !== "finishing") return;
     if (state.isOwner) state.session.cancel();
-    else this.#detach(state.session);
+    else this.#leave(state.session);
   }
 }

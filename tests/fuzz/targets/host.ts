@@ -11,16 +11,19 @@ import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { ServiceError } from "../../../src/errors.ts";
 import { HostProcess } from "../../../src/sandbox/host_process.ts";
-import type { HostTask, TaskEnd, TaskLimits } from "../../../src/sandbox/task.ts";
+import type { HostTask, PlacedStream, StreamSink, TaskEnd, TaskLimits } from "../../../src/sandbox/task.ts";
 import type { Jail } from "../../../src/sandbox/jails/mod.ts";
 import {
+  type ConsoleText,
   encodeHello,
   encodeJsonFrame,
   FrameKind,
   MAX_LOG_LINE_LENGTH,
   MAX_LOG_LINES,
   type NodeTask,
+  OUTPUT_COST_BYTES,
   type PackageTask,
+  type StreamOutput,
   type TaskLog,
 } from "../../../workers/protocol.ts";
 import { hostOptions, RuntimeDirectory } from "../../support/hosts.ts";
@@ -44,7 +47,7 @@ export const host: Target = {
   name: "host",
   description: "a sandbox host that lies",
   iterations: 120,
-  reaches: ["refused at start", "ended", "ended with results", "outlived"],
+  reaches: ["refused at start", "ended", "ended with results", "ended with outputs", "outlived"],
   generate: (random) => bytesOf(JSON.stringify(makeScript(random))),
   start: () => HostSubject.start(),
 };
@@ -102,16 +105,17 @@ class HostSubject implements Subject {
     }
     const scene = new Scene(host, player);
     for (const step of script.steps) await scene.play(step);
-    if (!script.violates) await setImmediate();
+    if (!script.violates) await turns(10);
     const endedAlone = script.violates || !host.isServing;
     // From here on it is the kernel that listens: a process that is killed leaves nothing unread.
     player.listen();
     if (!endedAlone) host.kill();
     await soon("its end", host.exited);
-    scene.check();
+    await scene.check();
     assert(!isAlive(host.pid), "the process is gone");
     const results = scene.tasks.some(({ end }) => end?.kind === "result");
-    return `${endedAlone ? "ended" : "outlived"}${results ? " with results" : ""}`;
+    const found = scene.outputs > 0 ? " with outputs" : results ? " with results" : "";
+    return `${endedAlone ? "ended" : "outlived"}${found}`;
   }
 
   async finish(): Promise<void> {
@@ -212,6 +216,7 @@ class Player implements AsyncDisposable {
 /** Server and host with the tasks between them. */
 class Scene {
   readonly tasks: FuzzTask[] = [];
+  readonly #streams: FuzzStream[] = [];
   readonly #giveUp: (() => void)[] = [];
 
   constructor(readonly host: HostProcess, readonly player: Player) {}
@@ -222,9 +227,24 @@ class Scene {
         if (!this.host.isServing) return;
         const task = new FuzzTask(step, this.host.role === "task" ? PACKAGE_MESSAGE : NODE_MESSAGE);
         this.tasks.push(task);
+        if (step.opens) {
+          const isNode = this.host.role === "node";
+          const stream = new FuzzStream(task, isNode ? step.maxOutputBytes : STREAM.creditBytes);
+          this.#streams.push(stream);
+          task.stream = stream;
+        }
         this.#giveUp.push(this.host.run(task, performance.now()));
         return;
       }
+      case "step": {
+        const giveUp = this.#streams[step.stream]?.step(step);
+        if (giveUp !== undefined) this.#giveUp.push(giveUp);
+        return;
+      }
+      case "grant":
+        return this.#streams[step.stream]?.grant(step.bytes);
+      case "close":
+        return this.#streams[step.stream]?.close();
       case "give up":
         return this.#giveUp[step.task]?.();
       case "limits":
@@ -238,7 +258,12 @@ class Scene {
         return;
       }
       case "turn":
-        return void await setImmediate();
+        return await turns(10);
+      case "settle":
+        for (let turns = 0; turns < 1_000 && this.host.isServing && this.host.taskCount > 0; turns++) {
+          await setImmediate();
+        }
+        return;
       case "hang up":
         return this.player.hangUp();
       case "exit":
@@ -248,8 +273,13 @@ class Scene {
     }
   }
 
+  /** Outputs of streams that came. */
+  get outputs(): number {
+    return this.#streams.reduce((sum, { outputs }) => sum + outputs, 0);
+  }
+
   /** Each task has ended once, with no more than it may have. */
-  check(): void {
+  async check(): Promise<void> {
     for (const { end, ends, logs, message } of this.tasks) {
       assert(ends === 1 && end !== undefined, `a task ended ${ends} times`);
       assert(logs.length <= MAX_LOG_LINES, `${logs.length} lines`);
@@ -261,10 +291,12 @@ class Scene {
     }
     const lost = this.tasks.flatMap(({ end }) => end?.kind === "lost" ? [end.started] : []);
     assert(!lost.slice(1).includes(true), "only the first can have been running");
-    assert.equal(this.host.taskCount, 0);
+    for (const stream of this.#streams) await stream.check();
+    assert.deepEqual([this.host.taskCount, this.host.streamCount], [0, 0]);
   }
 }
 
+const STREAM = { mode: "stream", config: {}, creditBytes: 2_000 } as const;
 const COMMON = { format: "json", memoryLimitBytes: 2 ** 29, input: bytesOf("[1]") };
 const NODE_MESSAGE: Omit<NodeTask, "maxOutputBytes"> = { ...COMMON, nodeType: "Node", config: new Map() };
 const PACKAGE_MESSAGE: Omit<PackageTask, "maxOutputBytes"> = {
@@ -279,13 +311,104 @@ const PACKAGE_MESSAGE: Omit<PackageTask, "maxOutputBytes"> = {
     maxFiles: 1,
     blockedImports: [],
     environment: {},
+    stream: STREAM,
   },
 };
+
+/** A stream as its owner sees it. */
+class FuzzStream implements StreamSink {
+  outputs = 0;
+  readonly #opening: FuzzTask;
+  #placed: PlacedStream | undefined;
+  #closing: Promise<void> | undefined;
+  #creditBytes: number;
+  #consoleBytes = 0;
+  #losses = 0;
+  #steps = 0;
+  #stepEnds = 0;
+  /** What was thrown in a callback would pass for a fault of the host. */
+  readonly #faults: string[] = [];
+
+  constructor(opening: FuzzTask, creditBytes: number) {
+    this.#opening = opening;
+    this.#creditBytes = creditBytes;
+  }
+
+  onOpened(stream: PlacedStream): void {
+    this.#expect(this.#placed === undefined, "it was opened twice");
+    const { end } = this.#opening;
+    this.#expect(end?.kind === "result" && end.result.outcome === "OK", "its opening did not end well");
+    this.#placed = stream;
+  }
+
+  onOutput({ output, runMicros }: StreamOutput): void {
+    this.#expect(this.#placed !== undefined && this.#losses === 0, "an output of a stream that is not open");
+    this.#expect(this.#creditBytes > 0, "an output without credit");
+    this.#expect(output.length <= this.#opening.message.maxOutputBytes && runMicros >= 0, "an output out of bounds");
+    this.#creditBytes -= output.length + OUTPUT_COST_BYTES;
+    this.outputs++;
+  }
+
+  onConsole({ text }: ConsoleText): void {
+    this.#consoleBytes += text.length;
+    const kept = "maxConsoleBytes" in this.#opening.message ? this.#opening.message.maxConsoleBytes : 0;
+    const allowed = (this.#stepEnds + 1) * (4 * kept + 64 * 1024);
+    this.#expect(this.#consoleBytes <= allowed, `${this.#consoleBytes} of console`);
+  }
+
+  onLost(): void {
+    this.#losses++;
+  }
+
+  step({ action, timeoutMs }: Extract<Step, { do: "step" }>): (() => void) | undefined {
+    if (this.#placed === undefined || this.#closing !== undefined) return undefined;
+    this.#steps++;
+    const { limits, message } = this.#opening;
+    return this.#placed.run({
+      action,
+      format: "json",
+      method: "m",
+      input: bytesOf("[1]"),
+      limits: { ...limits, timeoutMs },
+      onEnd: (end) => {
+        this.#stepEnds++;
+        this.#expect(end.kind !== "returned", "a step that is to go elsewhere");
+        if ("nodeType" in message) this.#creditBytes = message.maxOutputBytes;
+      },
+    });
+  }
+
+  grant(bytes: number): void {
+    if (this.#placed === undefined) return;
+    this.#placed.grant(bytes);
+    this.#creditBytes += bytes;
+  }
+
+  close(): void {
+    this.#closing ??= this.#placed?.close();
+  }
+
+  #expect(isTrue: boolean, fault: string): void {
+    if (!isTrue) this.#faults.push(fault);
+  }
+
+  /** All that it was asked for has ended, and it is told of its loss unless it was closed. */
+  async check(): Promise<void> {
+    assert.deepEqual(this.#faults, []);
+    assert.equal(this.#stepEnds, this.#steps, "steps that ended");
+    if (this.#placed === undefined) return assert.equal(this.#losses, 0);
+    if (this.#closing === undefined) assert.equal(this.#losses, 1, "it was not told that it is lost");
+    assert(this.#losses <= 1, `it was lost ${this.#losses} times`);
+    this.close();
+    await soon("the end of a stream", this.#closing ?? Promise.resolve());
+  }
+}
 
 class FuzzTask implements HostTask {
   readonly message: NodeTask | PackageTask;
   readonly limits: TaskLimits;
   readonly logs: TaskLog[] = [];
+  stream?: StreamSink;
   ends = 0;
   end: TaskEnd | undefined;
 
@@ -308,6 +431,11 @@ class FuzzTask implements HostTask {
   }
 
   onConsole(): void {}
+}
+
+/** Lets what has been sent be read: that takes a few turns of the event loop. */
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await setImmediate();
 }
 
 function tryRead(path: string): string {

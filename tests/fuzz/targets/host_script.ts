@@ -9,9 +9,11 @@ import {
   encodeConsole,
   encodeFrame,
   encodeLog,
+  encodeOutput,
   encodeResult,
   FRAME_HEADER_BYTES,
   FrameKind,
+  STEP_ACTIONS,
   TASK_OUTCOMES,
 } from "../../../workers/protocol.ts";
 import { mutate } from "../mutate.ts";
@@ -20,7 +22,13 @@ import { anyFrame } from "./frames.ts";
 
 const Step = z.discriminatedUnion("do", [
   /** The server hands over a task. */
-  z.strictObject({ do: z.literal("run"), timeoutMs: z.int(), maxOutputBytes: z.int() }),
+  z.strictObject({ do: z.literal("run"), timeoutMs: z.int(), maxOutputBytes: z.int(), opens: z.boolean() }),
+  /** The server goes on with a stream, by its place in the order in which they were opened, if it is open. */
+  z.strictObject({ do: z.literal("step"), stream: z.int(), action: z.enum(STEP_ACTIONS), timeoutMs: z.int() }),
+  /** The server lets a stream send more. */
+  z.strictObject({ do: z.literal("grant"), stream: z.int(), bytes: z.int() }),
+  /** The server closes a stream. */
+  z.strictObject({ do: z.literal("close"), stream: z.int() }),
   /** The server gives a task up, by its place in the order of handing over. */
   z.strictObject({ do: z.literal("give up"), task: z.int() }),
   /** The server looks at its limits, as if so much time had passed. */
@@ -29,6 +37,8 @@ const Step = z.discriminatedUnion("do", [
   z.strictObject({ do: z.literal("say"), hex: z.string(), times: z.int(), pieces: z.int() }),
   /** All that is under way may get on. */
   z.strictObject({ do: z.literal("turn") }),
+  /** The server has come to the end of all tasks, unless the host is gone. */
+  z.strictObject({ do: z.literal("settle") }),
   z.strictObject({ do: z.literal("hang up") }),
   z.strictObject({ do: z.literal("exit") }),
 ]);
@@ -51,6 +61,8 @@ export const HostScript = z.strictObject({
 export type HostScript = z.output<typeof HostScript>;
 
 const OUTPUT_BYTES = 1_000;
+/** The answer to what opens a stream, or goes on with it. */
+const OK = { outcome: "OK", runMicros: 1, message: "", traceback: "", output: new Uint8Array() } as const;
 
 /** Makes up a script. */
 export function makeScript(random: Random): HostScript {
@@ -88,6 +100,8 @@ class Plot {
   readonly steps: Step[] = [];
   violates = false;
   #tasks = 0;
+  /** Tasks that open a stream, whose ids name it. */
+  readonly #streams: number[] = [];
   /** The task at the head, whose result is due: numbers start with 1. */
   #due = 1;
   /** Whether what is said next is the start of a frame to the server too. */
@@ -101,6 +115,7 @@ class Plot {
   add(): void {
     const { random, steps } = this;
     if (this.#tasks === 0 || this.#tasks < this.#maxTasks && random.chance(0.25)) return this.#run();
+    if (this.#streams.length > 0 && random.chance(0.4)) return this.#stream();
     switch (random.below(12)) {
       case 0:
         return void steps.push({ do: "turn" });
@@ -128,7 +143,60 @@ class Plot {
 
   #run(): void {
     this.#tasks++;
-    this.steps.push({ do: "run", timeoutMs: this.random.pick([5, 60_000]), maxOutputBytes: OUTPUT_BYTES });
+    const opens = this.random.chance(0.5);
+    if (opens) this.#streams.push(this.#tasks);
+    this.steps.push({ do: "run", timeoutMs: this.random.pick([5, 60_000]), maxOutputBytes: OUTPUT_BYTES, opens });
+    if (!opens || !this.#aligned || this.#due !== this.#tasks || this.random.chance(0.2)) return;
+    this.#say(concat(...encodeResult(this.#due++, OK)));
+    this.steps.push({ do: "settle" });
+    if (this.random.chance(0.5)) this.#process();
+  }
+
+  /** An input of the newest stream as an honest host processes it. */
+  #process(): void {
+    const stream = this.#streams.length - 1;
+    const timeoutMs = 60_000;
+    this.steps.push({ do: "step", stream, action: "process", timeoutMs });
+    const output = encodeOutput(this.#streams[stream] ?? 0, { runMicros: 5, output: new Uint8Array(5) });
+    this.#say(concat(...output, ...encodeResult(++this.#tasks, OK)));
+    this.#due++;
+    this.steps.push({ do: "settle" });
+  }
+
+  /** What a stream is asked for, and what comes of it: with credit or without, asked or unasked. */
+  #stream(): void {
+    const { random, steps } = this;
+    const stream = random.below(this.#streams.length);
+    switch (random.below(6)) {
+      case 0:
+        return void steps.push({ do: "grant", stream, bytes: random.pick([1, 500, 100_000]) });
+      case 1:
+        this.#tasks++;
+        return void steps.push({ do: "close", stream });
+      case 2:
+      case 3:
+        this.#tasks++;
+        return void steps.push({
+          do: "step",
+          stream,
+          action: random.pick(STEP_ACTIONS),
+          timeoutMs: random.pick([5, 60_000]),
+        });
+      default: {
+        const id = random.chance(0.9) ? this.#streams[stream] ?? 0 : random.pick([0, 77, 0xffff_ffff]);
+        const output = new Uint8Array(
+          random.pick([0, 1, 5, random.skewed(OUTPUT_BYTES), random.pick([OUTPUT_BYTES, OUTPUT_BYTES + 1])]),
+        );
+        const frame = encodeOutput(id, {
+          runMicros: random.chance(0.05) ? -1 : random.pick([0, 5, 2 ** 53 - 1]),
+          output,
+        });
+        this.#say(concat(...frame), random.chance(0.2) ? random.skewed(3_000) : 1);
+        // It takes a few to come.
+        for (let turns = random.below(6); turns > 0; turns--) steps.push({ do: "turn" });
+        return;
+      }
+    }
   }
 
   #end(how: "hang up" | "exit"): void {
@@ -156,7 +224,7 @@ class Plot {
     const text = random.pick(["x", "é", "again\n"]).repeat(random.skewed(3_000));
     const frame = random.chance(0.5)
       ? encodeLog(this.#due, { level: "warning", message: text })
-      : encodeConsole(this.#due, { stream: "stdout", text });
+      : encodeConsole(random.pick([this.#due, ...this.#streams]), { stream: "stdout", text });
     this.#say(concat(...frame), random.skewed(2_000));
   }
 
@@ -171,7 +239,7 @@ class Plot {
   #break(): void {
     const { random } = this;
     const broken = random.pick([
-      header(5, random.pick([0, 1, 63, 64, 65, 71, 200, 255])),
+      header(5, random.pick([0, 1, 63, 64, 65, 72, 200, 255])),
       header(random.pick([0xffff_ffff, 0x7fff_ffff, 0x1000_0000]), FrameKind.Result),
       header(random.pick([0, 4]), FrameKind.Log),
       concat(...encodeFrame(FrameKind.Result, 0xffff_fff0, new Uint8Array(20))),
