@@ -4,6 +4,7 @@
  */
 
 import type { ServerDuplexStream, ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import type { ServerHttp2Stream } from "node:http2";
 import { setImmediate } from "node:timers";
 import { ServiceError } from "../../errors.ts";
 import { toGrpcError } from "../status.ts";
@@ -19,7 +20,7 @@ export type FlowFinder = (
 
 /** What grpc-js keeps of a call and does not offer: its HTTP/2 stream. */
 interface WithStream {
-  readonly call: ServerInterceptingCallInterface & { readonly stream?: { readonly id?: number } };
+  readonly call: ServerInterceptingCallInterface & { readonly stream?: ServerHttp2Stream };
 }
 
 /** Who hears of the call. */
@@ -36,6 +37,7 @@ export interface MessageHandlers<Request> {
 /** One bidirectional call. It ends by `end` or `fail`, or because the client goes. */
 export class MessageStream<Request> {
   readonly #call: ServerDuplexStream<Request, Uint8Array>;
+  readonly #http2: ServerHttp2Stream;
   readonly #flow: StreamFlow;
   #isOver = false;
 
@@ -46,12 +48,13 @@ export class MessageStream<Request> {
   constructor(call: ServerDuplexStream<Request, Uint8Array>, findFlow: FlowFinder) {
     this.#call = call;
     const { call: inner } = call as unknown as WithStream; // see there
-    const { id } = inner.stream ?? {};
+    const { stream } = inner;
     const connection = findFlow(inner.getConnectionInfo());
-    if (id === undefined || connection === undefined) {
+    if (stream?.id === undefined || connection === undefined) {
       throw new ServiceError("INTERNAL", "Cannot stream: the call's connection is not known");
     }
-    this.#flow = connection.open(id);
+    this.#http2 = stream;
+    this.#flow = connection.open(stream.id);
   }
 
   /** Starts to hand out messages. */
@@ -65,13 +68,16 @@ export class MessageStream<Request> {
       void setImmediate(() => {
         if (!this.#isOver) handlers.onHalfClose();
       }));
-    // Also at the end of every call, cancelled or not.
-    this.#call.on("cancelled", () => {
+    const onGone = () => {
       const wasOver = this.#isOver;
       this.#isOver = true;
       this.#flow[Symbol.dispose]();
       if (!wasOver) handlers.onGone();
-    });
+    };
+    // grpc-js says it at the end of every call, cancelled or not, but late or never where inputs are unread; a reset is
+    // told at once.
+    this.#call.on("cancelled", onGone);
+    this.#http2.once("aborted", onGone);
   }
 
   /** Bytes that were written and have not gone out to the client. */
