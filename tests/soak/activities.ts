@@ -178,8 +178,12 @@ async function callObject(
   return answer.response;
 }
 
+/** Between two that are given up by one client: HTTP/2 ends a connection with more than 33 resets a second for long. */
+const CANCEL_PAUSE_MS = 100;
+
 /** A stream or a call that its client gives up, at any moment. */
 async function cancelSomething({ client, random }: SoakStage): Promise<void> {
+  await pause(CANCEL_PAUSE_MS);
   if (random() < 0.3) {
     const call = client.start({ nodeType: "PassThroughNode", input: "x".repeat(random() * 10_000) });
     await pause(random() * 5);
