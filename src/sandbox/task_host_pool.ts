@@ -17,6 +17,8 @@ const logger = serviceLogger("sandbox");
 
 const FIRST_RESTART_DELAY_MS = 50;
 const MAX_RESTART_DELAY_MS = 5_000;
+/** How long hosts that were started for tasks which were given up meanwhile may wait for others, in milliseconds. */
+const SURPLUS_IDLE_MS = 5_000;
 
 /** What a pool needs. */
 export interface TaskHostPoolOptions extends Omit<HostOptions, "id" | "role" | "grants"> {
@@ -56,6 +58,7 @@ export class TaskHostPool implements AsyncDisposable {
   #nextHost = 1;
   #failures = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #surplus: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(options: TaskHostPoolOptions) {
     this.#options = options;
@@ -121,6 +124,7 @@ export class TaskHostPool implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort(new ServiceError("DRAINING", "Cannot start sandbox host: the pool is closing"));
     clearTimeout(this.#retry);
+    clearTimeout(this.#surplus);
     this.#watch[Symbol.dispose]();
     for (const host of this.hosts) host.kill("retired");
     await this.#kept[Symbol.asyncDispose]();
@@ -254,7 +258,20 @@ export class TaskHostPool implements AsyncDisposable {
     this.#failures = 0;
     this.#ready.push(host);
     this.#options.onCapacity();
-    if (this.#ready.includes(host)) host.warmUp();
+    if (!this.#ready.includes(host)) return;
+    host.warmUp();
+    if (this.#ready.length > this.#options.readyHosts) {
+      this.#surplus ??= setTimeout(() => this.#endSurplus(), SURPLUS_IDLE_MS);
+    }
+  }
+
+  /** Ends ready hosts that nobody has wanted for a while. */
+  #endSurplus(): void {
+    this.#surplus = undefined;
+    const { readyHosts, queueLength } = this.#options;
+    // One at least was there from the start, and has proved itself.
+    const wanted = Math.max(1, readyHosts, queueLength());
+    for (const host of this.#ready.splice(wanted)) host.kill("retired");
   }
 
   async #startHost(grants: Grants, signal: AbortSignal): Promise<HostProcess> {
