@@ -7,7 +7,7 @@ import { chooseWay, runStream, type Stage, type StreamRecord, WAY_NAMES } from "
 import { HostKiller } from "./host_killer.ts";
 
 /** `STREAM_ENDS=10000 deno task test tests/streams/ends_test.ts` for as many as one likes. */
-const STREAMS = Number(Deno.env.get("STREAM_ENDS") ?? 120);
+const STREAMS = Number(Deno.env.get("STREAM_ENDS") ?? 80);
 const AT_ONCE = 24;
 const WORKERS = 2;
 const SEED = 7;
