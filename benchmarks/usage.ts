@@ -10,16 +10,21 @@ export interface ThreadTimes {
   readonly others: number;
 }
 
-/** Nanoseconds on the CPU are the first field of `schedstat`. */
+/** Nanoseconds on the CPU are the first field of `schedstat`; nothing more is counted of a process that has ended. */
 export function threadTimes(pid: number): ThreadTimes {
   const times = { main: 0, workers: 0, others: 0 };
-  for (const { name: tid } of Deno.readDirSync(`/proc/${pid}/task`)) {
-    const folder = `/proc/${pid}/task/${tid}`;
-    const micros = Number(Deno.readTextFileSync(`${folder}/schedstat`).split(" ")[0]) / 1_000;
-    const name = Deno.readTextFileSync(`${folder}/comm`).trim();
-    if (tid === String(pid)) times.main += micros;
-    else if (name.startsWith("worker")) times.workers += micros;
-    else times.others += micros;
+  try {
+    for (const { name: tid } of Deno.readDirSync(`/proc/${pid}/task`)) {
+      const folder = `/proc/${pid}/task/${tid}`;
+      const micros = Number(Deno.readTextFileSync(`${folder}/schedstat`).split(" ")[0]) / 1_000;
+      const name = Deno.readTextFileSync(`${folder}/comm`).trim();
+      if (tid === String(pid)) times.main += micros;
+      else if (name.startsWith("worker")) times.workers += micros;
+      else times.others += micros;
+    }
+  } catch (error) {
+    // A host that was probed ends while others are looked at.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   return times;
 }
