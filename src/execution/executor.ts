@@ -297,6 +297,7 @@ export class Executor implements AsyncDisposable {
       throw error;
     }
     const { execution } = this.#options;
+    const kind = isNode ? request.nodeType : CUSTOM_TASK;
     const identity = this.#identify(caller);
     const opened = new SessionOpener({
       id: crypto.randomUUID(),
@@ -348,7 +349,7 @@ export class Executor implements AsyncDisposable {
     try {
       if (fault === undefined) run.start(signal);
       else run.refuse(fault);
-      const report = await this.#track(run, { kind: isNode ? nodeType : CUSTOM_TASK, caller });
+      const report = await this.#track(run, { kind, caller });
       const session = await opened.settle(report);
       if (session === undefined) {
         lease.end(run.usage?.cpuMs ?? 0);
@@ -357,7 +358,6 @@ export class Executor implements AsyncDisposable {
         lease.charge(run.usage?.cpuMs ?? 0);
         session.totals.queueMs = run.queueMs;
         this.sessions.add(session, release);
-        const kind = isNode ? nodeType : CUSTOM_TASK;
         void session.ended.then((end) => this.#options.observer.sessionEnded(kind, end.kind, session.totals.items));
       }
       return { session, report };
@@ -379,7 +379,7 @@ export class Executor implements AsyncDisposable {
   async drain(signal: AbortSignal): Promise<number> {
     const idle = Promise.withResolvers<void>();
     this.#draining = { idle };
-    this.sessions.endIdle(new ServiceError("DRAINING", "Session ended: the service is shutting down"));
+    this.sessions.endIdle(sessionDrained());
     this.#resolveIdle();
     const giveUp = () => idle.resolve();
     if (signal.aborted) giveUp();
@@ -391,12 +391,12 @@ export class Executor implements AsyncDisposable {
       run.fail(new ServiceError("DRAINING", "Cannot finish execution: the service is shutting down"));
     }
     return lost.length + this.sessions.endAll(
-      new ServiceError("DRAINING", "Session ended: the service is shutting down"),
+      sessionDrained(),
     );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.sessions.endAll(new ServiceError("DRAINING", "Session ended: the service is shutting down"));
+    this.sessions.endAll(sessionDrained());
     this.sessions[Symbol.dispose]();
     for (const { queue, pool } of [this.#nodes, this.#tasks]) {
       queue[Symbol.dispose]();
@@ -501,4 +501,8 @@ function start(run: TaskRun, lease: TaskLease, signal: AbortSignal): void {
     lease.end(0);
     throw error;
   }
+}
+
+function sessionDrained(): ServiceError {
+  return new ServiceError("DRAINING", "Session ended: the service is shutting down");
 }

@@ -9,6 +9,7 @@ import { ServiceError } from "../errors.ts";
 import type { ExecutionContext, Executor } from "../execution/executor.ts";
 import type { Session } from "../execution/sessions/session.ts";
 import type { ExecutionReport } from "../execution/task_run.ts";
+import type { Verdict } from "../execution/verdict.ts";
 
 const NOTHING = new Uint8Array();
 
@@ -51,7 +52,7 @@ export async function executeObjectMethod(
       entryPoint: request.entryPoint,
       options: request.options,
     }, of);
-    if (opening.session === undefined) return notOpened(opening.report);
+    if (opening.session === undefined) return toResponse(opening.report);
     session = opening.session;
     if (of.signal.aborted) session.cancel();
   }
@@ -85,18 +86,7 @@ async function callMethod(
     serializationFormat,
     signal,
   );
-  const { status, failureReason, errorMessage = "", errorTraceback = "", output = NOTHING } = verdict;
-  return {
-    status,
-    resultData: output,
-    errorMessage,
-    errorTraceback,
-    sessionId: "",
-    metrics,
-    stdout,
-    stderr,
-    failureReason,
-  };
+  return toResponse({ ...verdict, metrics, stdout, stderr });
 }
 
 const SUCCESS: ExecuteObjectMethodResponse = {
@@ -120,11 +110,15 @@ function notFound(errorMessage: string): ExecuteObjectMethodResponse {
   };
 }
 
-function notOpened(report: ExecutionReport): ExecuteObjectMethodResponse {
-  const { status, errorMessage, errorTraceback, metrics, stdout, stderr, failureReason } = report;
+/** What a call came to, or the opening before it; of no session yet. */
+function toResponse(
+  { status, failureReason, errorMessage = "", errorTraceback = "", output = NOTHING, metrics, stdout, stderr }:
+    & Verdict
+    & Pick<ExecutionReport, "metrics" | "stdout" | "stderr">,
+): ExecuteObjectMethodResponse {
   return {
     status,
-    resultData: NOTHING,
+    resultData: output,
     errorMessage,
     errorTraceback,
     sessionId: "",
