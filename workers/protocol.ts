@@ -13,7 +13,7 @@
 const UTF8_BYTES_PER_UNIT = 3;
 
 /** Both sides are the same program; a host of another build is refused by this number. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Bytes before a frame's payload. */
 export const FRAME_HEADER_BYTES = 9;
@@ -123,6 +123,19 @@ export function taskTextBytes({ nodeType, format, config }: Pick<NodeTask, "node
   return 64 + 8 * config.size + UTF8_BYTES_PER_UNIT * characters;
 }
 
+/** Versions of CPython that sandboxes offer, the oldest first. Another one is a line here, and one in deno.json. */
+export const PYTHON_VERSIONS = ["3.11", "3.14"] as const;
+
+/** One of {@linkcode PYTHON_VERSIONS}. */
+export type PythonVersion = typeof PYTHON_VERSIONS[number];
+
+/** A built-in node that runs Python, `CodeExecutorNode` say, instead of a package. */
+export interface PythonNode {
+  readonly nodeType: string;
+  /** Each a literal as text. */
+  readonly config: Readonly<Record<string, string>>;
+}
+
 /** What user code is validated and run by. */
 export interface PackageOptions {
   readonly entryPoint: string;
@@ -139,6 +152,8 @@ export interface PackageOptions {
   readonly egress?: { readonly user: string; readonly token: string };
   /** Of a stream or a session. */
   readonly stream?: PackageStreamOptions;
+  /** Of a task that runs a node of Python's; its package is empty. */
+  readonly pythonNode?: PythonNode;
 }
 
 /** How user code that stays is used. */
@@ -189,6 +204,8 @@ export interface PackageTask {
   readonly maxConsoleBytes: number;
   readonly options: PackageOptions;
   readonly input: Uint8Array;
+  /** A zip of the packages that the code depends on, as they are to lie in `site-packages`; empty for none. */
+  readonly layer: Uint8Array;
   readonly codePackage: Uint8Array;
 }
 
@@ -544,7 +561,7 @@ export function encodePackageTask(
   task: PackageTask,
   kind: typeof FrameKind.Package | typeof FrameKind.OpenPackage = FrameKind.Package,
 ): FramePieces {
-  const writer = startFrame(kind, taskId, 512 + task.input.length + inlineLength(task.codePackage));
+  const writer = startFrame(kind, taskId, 512 + task.input.length + task.layer.length + inlineLength(task.codePackage));
   writer.f64(task.memoryLimitBytes);
   writer.f64(task.maxOutputBytes);
   writer.f64(task.maxConsoleBytes);
@@ -552,6 +569,8 @@ export function encodePackageTask(
   writer.string(JSON.stringify(task.options));
   writer.u32(task.input.length);
   writer.rest(task.input);
+  writer.u32(task.layer.length);
+  writer.rest(task.layer);
   return endFrame(writer, task.codePackage);
 }
 
@@ -566,6 +585,7 @@ export function decodePackageTask(payload: Uint8Array): PackageTask {
     // Written by the server, which we trust.
     options: parseJson(reader.string()) as PackageOptions,
     input: reader.bytes(reader.u32()),
+    layer: reader.bytes(reader.u32()),
     codePackage: reader.rest(),
   };
 }

@@ -94,6 +94,7 @@ export function packageMessage(
       ...(stream === undefined ? {} : { stream }),
     },
     input,
+    layer: new Uint8Array(),
     codePackage,
   };
 }

@@ -250,6 +250,7 @@ const PACKAGE_TASK: PackageTask = {
     stream: { mode: "object", config: { "": "[1]", k: "'v'" }, creditBytes: 7 },
   },
   input: new Uint8Array(),
+  layer: new Uint8Array(3).fill(9),
   codePackage: new Uint8Array(40_000).fill(8),
 };
 

@@ -65,7 +65,12 @@ export function anyFrame(random: Random, taskId: number): Uint8Array {
   const config = new Map(Array.from({ length: random.skewed(8) }, () => [text(random), text(random)] as const));
   const kinds: readonly (() => FramePieces)[] = [
     () => encodeTask(taskId, { ...limits, nodeType: text(random), config }, random.pick(NODE_KINDS)),
-    () => encodePackageTask(taskId, { ...limits, ...PACKAGE, codePackage: tail(random) }, random.pick(PACKAGE_KINDS)),
+    () =>
+      encodePackageTask(
+        taskId,
+        { ...limits, ...PACKAGE, layer: tail(random), codePackage: tail(random) },
+        random.pick(PACKAGE_KINDS),
+      ),
     () =>
       encodeStep(taskId, {
         streamId: random.pick(EDGES),
