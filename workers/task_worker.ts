@@ -1,6 +1,5 @@
 /**
- * Entry of the Web Worker that runs one task of user code, or one stream or session of it, and nothing after it: its
- * sandbox host is thrown away.
+ * Entry of the Web Worker that runs user code in TypeScript and JavaScript.
  *
  * The order is what keeps the user's code from speaking for us: `harden.ts` captures and locks first, then this glue
  * and the codecs load, the package is validated, its files are written by the host, and only then is its entry module
@@ -9,212 +8,20 @@
  * @module
  */
 
-import {
-  exposeGrants,
-  inspect,
-  isPermissionDenial,
-  nowMs,
-  onMessage,
-  onUncaught,
-  post,
-  unremovedGlobals,
-  workingDirectory,
-  writeFiles,
-} from "./harden.ts";
-import { BoundedOutput } from "./bounded_output.ts";
-import { probeTask } from "./probe.ts";
-import {
-  decodeCredit,
-  decodeJsonPayload,
-  decodePackageTask,
-  decodeSoftLimit,
-  decodeStep,
-  encodeConsole,
-  encodeJsonFrame,
-  encodeOutput,
-  encodeResult,
-  type Frame,
-  FrameKind,
-  type FramePieces,
-  joinPieces,
-  splitFrames,
-  type TaskOutcome,
-} from "./protocol.ts";
+import { exposeGrants, workingDirectory, writeFiles } from "./harden.ts";
 import type { PackageRunContext } from "./load_package.ts";
 import { PackageStream } from "./package_stream.ts";
 import { runPackage } from "./run_package.ts";
-import { TaskError } from "./task_error.ts";
-import { concealStacks, describeFailure, describeUserFailure } from "./traceback.ts";
-import { userConsole } from "./user_console.ts";
-import { UserFailure } from "./user_failure.ts";
+import { serveTask, type TaskServices } from "./task_service.ts";
 import { warmUp } from "./warm_up.ts";
 
-const soft = new AbortController();
-let taskId: number | undefined;
-let output: BoundedOutput | undefined;
-let startedAt = 0;
-let ended = false;
-let stream: PackageStream | undefined;
-/** Steps of the stream, one after the other. */
-let steps: Promise<void> = Promise.resolve();
-/** What was thrown where no step waits for it: the next one fails with it. */
-let uncaught: UserFailure | undefined;
-/** Bytes that each step may write. */
-let maxConsoleBytes = 0;
-/** Ends the step that runs. */
-let endStep: ((error: unknown) => void) | undefined;
-
-onMessage((bytes) => {
-  for (const frame of splitFrames(bytes)) receive(frame);
+serveTask({
+  run: (task, services) => runPackage(task, contextOf(services)),
+  open: (task, options, { nowMs, give, ...services }) =>
+    PackageStream.open(task, options, { ...contextOf(services), nowMs, give }),
+  warmUp,
 });
-onUncaught((error) => onUserFailure(new UserFailure(error)));
-concealStacks();
-globalThis.console = userConsole(inspect, (stream, text) => output?.write(stream, text), nowMs);
-send(encodeJsonFrame(FrameKind.Ready, 0, { nodes: [] }));
 
-function receive(frame: Frame): void {
-  switch (frame.kind) {
-    case FrameKind.Package:
-      // One task to a worker: a second one could meet what the first has left behind.
-      if (taskId === undefined) void run(frame);
-      break;
-    case FrameKind.OpenPackage:
-      if (taskId === undefined) void open(frame);
-      break;
-    case FrameKind.Step:
-      steps = steps.then(() => step(frame));
-      break;
-    case FrameKind.Credit:
-      stream?.grant(decodeCredit(frame.payload));
-      break;
-    case FrameKind.SoftLimit: {
-      const { reason, leftMs } = decodeSoftLimit(frame.payload);
-      soft.abort(new DOMException(`${reason}: ${leftMs} ms are left`, "TimeoutError"));
-      break;
-    }
-    case FrameKind.Cancel:
-      soft.abort(new DOMException("The caller went away", "AbortError"));
-      break;
-    case FrameKind.WarmUp:
-      if (taskId === undefined) void warmUp();
-      break;
-    case FrameKind.Probe:
-      void probeTask(decodeJsonPayload(frame.payload), unremovedGlobals).then((outcomes) =>
-        send(encodeJsonFrame(FrameKind.ProbeReport, 0, outcomes))
-      );
-      break;
-  }
-}
-
-async function run(frame: Frame): Promise<void> {
-  taskId = frame.taskId;
-  startedAt = nowMs();
-  try {
-    const task = decodePackageTask(frame.payload);
-    writeConsole(frame.taskId, task.maxConsoleBytes);
-    end(await runPackage(task, contextOf()), undefined);
-  } catch (error) {
-    end(undefined, error);
-  }
-}
-
-function contextOf(): PackageRunContext {
-  return { signal: soft.signal, writeFiles, exposeGrants, workingDirectory: workingDirectory() };
-}
-
-function writeConsole(id: number, maxBytes: number): void {
-  output = new BoundedOutput(maxBytes, (stream, text) => send(encodeConsole(id, { stream, text })), nowMs);
-}
-
-/** The first end counts: timers and rejections of the user's go on after it. */
-function end(result: Uint8Array | undefined, error: unknown): void {
-  if (ended || taskId === undefined) return;
-  ended = true;
-  answer(taskId, startedAt, result, error);
-}
-
-function answer(id: number, since: number, result: Uint8Array | undefined, error: unknown): void {
-  output?.flush();
-  const runMicros = Math.max(0, (nowMs() - since) * 1_000);
-  if (result !== undefined) {
-    send(encodeResult(id, { outcome: "OK", runMicros, message: "", traceback: "", output: result }));
-    return;
-  }
-  send(encodeResult(id, { outcome: outcomeOf(error), runMicros, ...describe(error), output: new Uint8Array() }));
-}
-
-/** What opens a stream is a task that ends when there is an object; its id names the stream. */
-async function open(frame: Frame): Promise<void> {
-  const streamId = frame.taskId;
-  taskId = streamId;
-  startedAt = nowMs();
-  try {
-    const task = decodePackageTask(frame.payload);
-    const { stream: options } = task.options;
-    if (options === undefined) {
-      throw new TaskError("INVALID_TASK", "Cannot open stream: the package is none of a stream");
-    }
-    writeConsole(streamId, task.maxConsoleBytes);
-    const opened = await PackageStream.open(task, options, {
-      ...contextOf(),
-      nowMs,
-      give: (given) => {
-        // What was written before an output is read before it.
-        output?.flush();
-        send(encodeOutput(streamId, given));
-      },
-    });
-    if (ended) return;
-    stream = opened;
-    maxConsoleBytes = task.maxConsoleBytes;
-    end(new Uint8Array(), undefined);
-  } catch (error) {
-    end(undefined, error);
-  }
-}
-/** One step; it ends when the user's code is done with it, or when that throws where nobody awaits it. */
-async function step(frame: Frame): Promise<void> {
-  const since = nowMs();
-  const thrown = Promise.withResolvers<never>();
-  endStep = thrown.reject;
-  if (uncaught !== undefined) thrown.reject(uncaught);
-  uncaught = undefined;
-  try {
-    if (stream === undefined) throw new TaskError("CANCELLED", "Cannot go on with stream: it is not open");
-    const result = await Promise.race([stream.step(decodeStep(frame.payload)), thrown.promise]);
-    answer(frame.taskId, since, result, undefined);
-  } catch (error) {
-    answer(frame.taskId, since, undefined, error);
-  } finally {
-    endStep = undefined;
-    // What a step may write is bounded step by step.
-    if (taskId !== undefined) writeConsole(taskId, maxConsoleBytes);
-  }
-}
-
-/** Outside of what is awaited: it fails the task, or the step that runs, or the next one. */
-function onUserFailure(error: UserFailure): void {
-  if (stream === undefined) end(undefined, error);
-  else if (endStep === undefined) uncaught ??= error;
-  else endStep(error);
-}
-
-function outcomeOf(error: unknown): TaskOutcome {
-  if (error instanceof TaskError) return error.code;
-  return error instanceof UserFailure && isPermissionDenial(error.thrown) ? "SECURITY_VIOLATION" : "TASK_FAILED";
-}
-
-/** Message and traceback; what was thrown may run the user's code while it is looked at, and throw again. */
-function describe(error: unknown): { message: string; traceback: string } {
-  try {
-    return error instanceof UserFailure ? describeUserFailure(error.thrown) : describeFailure(error);
-  } catch {
-    return { message: "The task threw a value that cannot be shown", traceback: "" };
-  }
-}
-
-function send(pieces: FramePieces): void {
-  const [first, second] = pieces;
-  const bytes = joinPieces(pieces, first.length + (second?.length ?? 0));
-  post(bytes.length === bytes.buffer.byteLength ? bytes as Uint8Array<ArrayBuffer> : bytes.slice());
+function contextOf({ signal }: Pick<TaskServices, "signal">): PackageRunContext {
+  return { signal, writeFiles, exposeGrants, workingDirectory: workingDirectory() };
 }

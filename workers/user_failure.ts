@@ -12,6 +12,15 @@ export class UserFailure extends Error {
   }
 }
 
+/** Something that user code of another language raised, as that language describes it. Untrusted text. */
+export class RaisedFailure extends Error {
+  override readonly name = "RaisedFailure";
+
+  constructor(message: string, readonly traceback: string) {
+    super(message);
+  }
+}
+
 /**
  * A value of user code in a box of ours. A promise that is resolved with the bare value would look at its `then`, which
  * is the user's, outside of every `try` that could tell whose failure it is.
