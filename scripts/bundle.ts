@@ -1,7 +1,7 @@
 /**
  * Bundles `workers/` into `dist/sandbox/`, the one folder that a sandbox host may read: single files, so that a host
  * starts fast and needs neither a package cache nor the sources. What its worker seldom needs lies beside them, in
- * `assets/`.
+ * `assets/`, and each Python version in `python/`.
  *
  * Usage: `deno task bundle`
  *
@@ -10,11 +10,20 @@
 
 import { builtinModules } from "node:module";
 import { assetFiles } from "./assets.ts";
+import { pythonFiles } from "./python_files.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const OUTPUT = new URL("dist/sandbox/", ROOT);
 const ASSETS = new URL("assets/", OUTPUT);
-const ENTRYPOINTS = ["host", "worker", "task_worker", "network_task_worker", "probe_worker", "write_worker"];
+const ENTRYPOINTS = [
+  "host",
+  "worker",
+  "task_worker",
+  "network_task_worker",
+  "python_worker",
+  "probe_worker",
+  "write_worker",
+];
 
 /** Stands in for every module that sandboxed code must not load. */
 const DENIED_MODULE = `throw new Error("Cannot import module: this sandbox does not offer it");\n`;
@@ -45,6 +54,11 @@ async function bundle(): Promise<void> {
     encoder.encode(JSON.stringify({ imports: deniedImports() })),
   );
   for (const [name, contents] of await assetFiles()) await writeIfChanged(new URL(name, ASSETS), contents);
+  for (const [path, contents] of await pythonFiles()) {
+    const url = new URL(path, OUTPUT);
+    await Deno.mkdir(new URL("./", url), { recursive: true });
+    await writeIfChanged(url, contents);
+  }
 }
 
 /** Every builtin of Node, under each name that it can be imported by. */

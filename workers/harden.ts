@@ -11,7 +11,15 @@
 
 import { captureFileFunctions } from "./granted_files.ts";
 import { networkApi } from "./granted_network_api.ts";
-import type { AssetName, AssetReply, FilesReply, FilesToWrite, PackageOptions } from "./protocol.ts";
+import type {
+  AssetReply,
+  FilesReply,
+  FilesToWrite,
+  HostFileName,
+  PackageOptions,
+  PythonSnapshot,
+  PythonStart,
+} from "./protocol.ts";
 
 /** What stays. All else on the global object goes, so that a new runtime API is absent until it is listed here. */
 const KEPT_GLOBALS: ReadonlySet<string> = new Set([
@@ -73,8 +81,8 @@ export function post(bytes: Uint8Array<ArrayBuffer>): void {
   apply(postMessage, globalThis, [bytes, [bytes.buffer]]);
 }
 
-/** Asks the host for an asset; the answer goes to the receiver of {@linkcode onAsset}. */
-export function requestAsset(name: AssetName): void {
+/** Asks the host for a file; the answer goes to the receiver of {@linkcode onAsset}. */
+export function requestAsset(name: HostFileName): void {
   apply(postMessage, globalThis, [name]);
 }
 
@@ -161,20 +169,36 @@ export function onAsset(receive: (reply: AssetReply) => void): void {
   assetReceiver = receive;
 }
 
+/** Resolves when the host says what an interpreter is started for. */
+export function pythonStart(): Promise<PythonStart> {
+  return startOfPython.promise;
+}
+
+/** Gives the host the memory of a started interpreter. */
+export function postSnapshot(pythonSnapshot: Uint8Array | null): void {
+  const message: PythonSnapshot = { pythonSnapshot };
+  apply(postMessage, globalThis, [message]);
+}
+
 let messageReceiver: ((bytes: Uint8Array) => void) | undefined;
 let assetReceiver: ((reply: AssetReply) => void) | undefined;
 let filesReceiver: ((reply: FilesReply) => void) | undefined;
+const startOfPython = Promise.withResolvers<PythonStart>();
 const { addEventListener } = EventTarget.prototype;
 const { preventDefault } = Event.prototype;
 const isTrusted = Object.getOwnPropertyDescriptor(Event.prototype, "isTrusted")?.get;
-apply(addEventListener, globalThis, ["message", (event: MessageEvent<Uint8Array | AssetReply | FilesReply>) => {
-  // Only the runtime makes trusted events; anything dispatched from inside the worker is none.
-  if (isTrusted === undefined || apply(isTrusted, event, []) !== true) return;
-  const { data } = event;
-  if (data instanceof Uint8Array) messageReceiver?.(data);
-  else if ("name" in data) assetReceiver?.(data);
-  else filesReceiver?.(data);
-}]);
+apply(addEventListener, globalThis, [
+  "message",
+  (event: MessageEvent<Uint8Array | AssetReply | FilesReply | PythonStart>) => {
+    // Only the runtime makes trusted events; anything dispatched from inside the worker is none.
+    if (isTrusted === undefined || apply(isTrusted, event, []) !== true) return;
+    const { data } = event;
+    if (data instanceof Uint8Array) messageReceiver?.(data);
+    else if ("name" in data) assetReceiver?.(data);
+    else if ("pythonMode" in data) startOfPython.resolve(data);
+    else filesReceiver?.(data);
+  },
+]);
 
 /** Removes a property, or makes it `undefined` for good where it cannot be removed. */
 function remove(target: object, key: PropertyKey): void {

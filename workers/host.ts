@@ -20,9 +20,19 @@ import {
   FrameReader,
   FrameWriter,
   isAssetName,
+  isPythonFileName,
   joinPieces,
+  PYTHON_FILE_NAMES,
 } from "./protocol.ts";
-import type { FilesReply, FilesToWrite, ProbeOutcome, ProbeTargets } from "./protocol.ts";
+import type {
+  FilesReply,
+  FilesToWrite,
+  HostFileName,
+  ProbeOutcome,
+  ProbeTargets,
+  PythonSnapshot,
+  PythonStart,
+} from "./protocol.ts";
 
 /** What the server writes to a host's standard input. */
 export interface HostBootstrap {
@@ -42,6 +52,17 @@ export interface HostBootstrap {
   readonly workingDirectory: string;
   /** How the worker reaches the network; `null` where its task was granted none. */
   readonly egress: HostEgress | null;
+  /** What its worker's interpreter starts from; `null` when it runs no Python. */
+  readonly python: HostPython | null;
+}
+
+/** The interpreter of a host for Python. */
+export interface HostPython {
+  /** Folder of the version's files, as a `file:` URL that ends with a slash. */
+  readonly filesUrl: string;
+  readonly mode: PythonStart["pythonMode"];
+  /** Where the snapshot is read from, or written to. */
+  readonly snapshotPath: string;
 }
 
 /** The way out of a host with network. */
@@ -64,7 +85,12 @@ const GIVEN_UP = ["net", "env", "sys", "run", "ffi", "import"];
 /** Lies beside the bundle that this is a part of. */
 const ASSETS = new URL("assets/", import.meta.url);
 /** Names that are being read: a worker that keeps asking makes the host do no more than one that asks once. */
-const assetsOnTheirWay = new Set<string>();
+const filesOnTheirWay = new Set<string>();
+
+/** Flags of {@linkcode PythonStart}, and the number of the signal in Python. */
+const SIGNAL = 0;
+const WAS_INTERRUPTED = 1;
+const SIGINT = 2;
 
 async function runHost(): Promise<void> {
   // Signals for the whole process group (a Ctrl-C) are the server's business: it drains while its hosts go on.
@@ -82,7 +108,8 @@ async function runHost(): Promise<void> {
     Deno.permissions.revokeSync({ name } as Deno.PermissionDescriptor);
   }
   Deno.permissions.revokeSync({ name: "read", path: bootstrap.socketPath });
-  if (bootstrap.codeDirectory === null && !hasAllRights) Deno.permissions.revokeSync({ name: "write" });
+  const mayWrite = bootstrap.codeDirectory !== null || bootstrap.python?.mode === "snapshot";
+  if (!mayWrite && !hasAllRights) Deno.permissions.revokeSync({ name: "write" });
 
   const writer = new FrameWriter((bytes) => connection.write(bytes), () => Deno.exit(HOST_EXIT.serverGone));
   writer.send(encodeHello(fromHex(bootstrap.token)));
@@ -103,6 +130,8 @@ class SandboxWorker {
   /** There when the host was started with all rights, which it then gives up. */
   readonly #helpers: Helpers | undefined;
   readonly #relayPort: number | undefined;
+  /** Shared with the worker of Python's: see {@linkcode PythonStart}. */
+  readonly #flags = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
   #worker: Worker;
   #filesReply: FilesReply | undefined;
   #hasFiles = false;
@@ -129,6 +158,17 @@ class SandboxWorker {
   send(bytes: Uint8Array): void {
     const owned = bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
     this.#worker.postMessage(owned, [owned.buffer as ArrayBuffer]); // allocated here or by the frame reader, never shared
+  }
+
+  /**
+   * Has Python take a SIGINT at once, whatever it does: messages are heard only when it has nothing to do.
+   * See https://pyodide.org/en/stable/usage/keyboard-interrupts.html
+   */
+  interrupt(): void {
+    if (this.#bootstrap.python === null) return;
+    Atomics.store(this.#flags, WAS_INTERRUPTED, 1);
+    Atomics.store(this.#flags, SIGNAL, SIGINT);
+    Atomics.notify(this.#flags, SIGNAL);
   }
 
   /** Ends the worker and starts another. What the old one still says is not heard. */
@@ -165,14 +205,30 @@ class SandboxWorker {
         sealed = true;
       }
       if (data instanceof Uint8Array) this.#writer.send([data]);
-      else if (typeof data === "string") void sendAsset(worker, data, this.#helpers?.assets);
+      else if (typeof data === "string") void sendFile(worker, data, this.#bootstrap.python, this.#helpers?.files);
+      else if (isSnapshot(data)) this.#writeSnapshot(data);
       else if (codeDirectory !== null && isFilesToWrite(data)) this.#write(data, codeDirectory);
     };
     worker.onerror = (event) => {
       event.preventDefault();
       this.#fail(String(event.message));
     };
+    const { python } = this.#bootstrap;
+    if (python !== null) {
+      this.#flags.fill(0);
+      const start: PythonStart = { pythonMode: python.mode, flags: this.#flags };
+      worker.postMessage(start);
+    }
     return worker;
+  }
+
+  /** Only a host that gets no task makes one. */
+  #writeSnapshot({ pythonSnapshot }: PythonSnapshot): void {
+    const { python } = this.#bootstrap;
+    if (python?.mode !== "snapshot" || pythonSnapshot === null) return;
+    // A whole one or none, for whoever looks for it.
+    Deno.writeFileSync(`${python.snapshotPath}.new`, pythonSnapshot);
+    Deno.renameSync(`${python.snapshotPath}.new`, python.snapshotPath);
   }
 
   /** Once for each worker, before user code runs: what comes later is not from our glue. */
@@ -229,6 +285,7 @@ async function relay(
         sandbox.renew();
         continue;
       }
+      if (frame.kind === FrameKind.SoftLimit || frame.kind === FrameKind.Cancel) sandbox.interrupt();
       if (frame.kind === FrameKind.Probe) {
         void probeHost(frame.payload, bootstrap.probeWorkerUrl, sandbox.prober).then((outcomes) =>
           writer.send(encodeJsonFrame(FrameKind.ProbeReport, 0, outcomes))
@@ -241,18 +298,33 @@ async function relay(
   }
 }
 
-/** Answers a request for an asset; one for anything else is no message that our worker sends, and gets no answer. */
-async function sendAsset(
+/** Answers a request for a file; one for anything else is no message that our worker sends, and gets no answer. */
+async function sendFile(
   worker: Worker,
   name: string,
+  python: HostPython | null,
   loaded: ReadonlyMap<string, AssetReply> | undefined,
 ): Promise<void> {
-  if (!isAssetName(name) || assetsOnTheirWay.has(name)) return;
-  assetsOnTheirWay.add(name);
-  const reply = loaded?.get(name) ?? await readAsset(name, ASSETS);
-  assetsOnTheirWay.delete(name);
+  if (filesOnTheirWay.has(name)) return;
+  const url = fileUrl(name, python);
+  if (url === undefined) return;
+  filesOnTheirWay.add(name);
+  // The name has been looked at: it is one of those.
+  const reply = loaded?.get(name) ?? await readAsset(name as HostFileName, url);
+  filesOnTheirWay.delete(name);
   // What was loaded ahead is copied: another worker may not come, but the same one may ask again.
   worker.postMessage(reply, "bytes" in reply && loaded === undefined ? [reply.bytes.buffer] : []);
+}
+
+function fileUrl(name: string, python: HostPython | null): URL | string | undefined {
+  if (isAssetName(name)) return new URL(name, ASSETS);
+  if (python === null || !isPythonFileName(name)) return undefined;
+  return name === "snapshot" ? python.snapshotPath : new URL(name, python.filesUrl);
+}
+
+function isSnapshot(data: unknown): data is PythonSnapshot {
+  return typeof data === "object" && data !== null && "pythonSnapshot" in data &&
+    (data.pythonSnapshot === null || data.pythonSnapshot instanceof Uint8Array);
 }
 
 async function probeHost(
@@ -270,16 +342,17 @@ async function probeHost(
 
 /** What a host that gives up all of its rights must have loaded before. */
 interface Helpers {
-  readonly assets: ReadonlyMap<string, AssetReply>;
+  readonly files: ReadonlyMap<string, AssetReply>;
   readonly prober: Worker;
   /** Writes the files of user code. */
   readonly writer: Worker | undefined;
 }
 
-async function startHelpers({ probeWorkerUrl, codeDirectory }: HostBootstrap): Promise<Helpers> {
-  const replies = codeDirectory === null ? await Promise.all(ASSET_NAMES.map((name) => readAsset(name, ASSETS))) : [];
+async function startHelpers({ probeWorkerUrl, codeDirectory, python }: HostBootstrap): Promise<Helpers> {
+  const names = python !== null ? PYTHON_FILE_NAMES : codeDirectory === null ? ASSET_NAMES : [];
+  const replies = await Promise.all(names.map((name) => readAsset(name, fileUrl(name, python) ?? "")));
   return {
-    assets: new Map(replies.map((reply) => [reply.name, reply])),
+    files: new Map(replies.map((reply) => [reply.name, reply])),
     prober: await startReady(probeWorkerUrl, "none"),
     writer: codeDirectory === null
       ? undefined

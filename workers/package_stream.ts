@@ -7,47 +7,14 @@ import { codecFor } from "./codecs/mod.ts";
 import { type Codec, type CodecLimits, DEFAULT_LIMITS } from "./codecs/codec.ts";
 import { parseLiteral } from "./codecs/literal.ts";
 import { loadPackage, notUsable, type PackageRunContext } from "./load_package.ts";
-import {
-  OUTPUT_COST_BYTES,
-  type PackageStreamOptions,
-  type PackageTask,
-  type StreamOutput,
-  type StreamStep,
-} from "./protocol.ts";
+import { OutputCredit } from "./output_credit.ts";
+import { type PackageStreamOptions, type PackageTask, type StreamOutput, type StreamStep } from "./protocol.ts";
 import { TaskError } from "./task_error.ts";
 import { UserFailure, type UserOutput } from "./user_failure.ts";
 import { UserObject } from "./user_object.ts";
 import { fromUserValue, toUserValue, type UserValue } from "./user_values.ts";
 
 const NOTHING = new Uint8Array();
-
-/** Outputs' way out: as much at a time as was granted. */
-export class OutputCredit {
-  #bytes: number;
-  #granted: (() => void) | undefined;
-
-  constructor(bytes: number) {
-    this.#bytes = bytes;
-  }
-
-  /** More is welcome. */
-  grant(bytes: number): void {
-    this.#bytes += bytes;
-    if (this.#bytes <= 0) return;
-    this.#granted?.();
-    this.#granted = undefined;
-  }
-
-  /** Waits until an output may be sent. */
-  async available(): Promise<void> {
-    while (this.#bytes <= 0) await new Promise<void>((resolve) => this.#granted = resolve);
-  }
-
-  /** Pays for an output. */
-  spend(outputBytes: number): void {
-    this.#bytes -= outputBytes + OUTPUT_COST_BYTES;
-  }
-}
 
 /** What a stream of user code works with. */
 export interface PackageStreamContext extends PackageRunContext {

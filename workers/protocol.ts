@@ -73,15 +73,42 @@ export const ASSET_NAMES = ["libsamplerate.wasm", "squoosh_resize.wasm"] as cons
 /** One of {@linkcode ASSET_NAMES}. */
 export type AssetName = typeof ASSET_NAMES[number];
 
+/** Files of a Python version that its worker asks for; the last is memory of an interpreter that was started before. */
+export const PYTHON_FILE_NAMES = ["pyodide.asm.wasm", "python_stdlib.zip", "library.zip", "snapshot"] as const;
+
+/** One of {@linkcode PYTHON_FILE_NAMES}. */
+export type PythonFileName = typeof PYTHON_FILE_NAMES[number];
+
+/** What a worker may ask its host for. */
+export type HostFileName = AssetName | PythonFileName;
+
 /** Whether a host hands this out. */
 export function isAssetName(name: string): name is AssetName {
   return ASSET_NAMES.some((known) => known === name);
 }
 
-/** host → worker: an asset, or why there is none. */
-export type AssetReply =
-  | { readonly name: AssetName; readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly name: AssetName; readonly error: string };
+/** Whether a host of Python's hands this out. */
+export function isPythonFileName(name: string): name is PythonFileName {
+  return PYTHON_FILE_NAMES.some((known) => known === name);
+}
+
+/** host → worker: a file, or why there is none. */
+export type AssetReply<Name extends HostFileName = HostFileName> =
+  | { readonly name: Name; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly name: Name; readonly error: string };
+
+/** host → worker of Python's, before anything else: what it is started for, and two flags that they share. Never a frame. */
+export interface PythonStart {
+  /** `snapshot`: make one and give it as a {@linkcode PythonSnapshot} before being ready. */
+  readonly pythonMode: "cold" | "from snapshot" | "snapshot";
+  /** The signal that the interpreter is to take, and whether the host has sent one. */
+  readonly flags: Int32Array;
+}
+
+/** worker → host: memory of a started interpreter; `null` where this version cannot give it. Never a frame. */
+export interface PythonSnapshot {
+  readonly pythonSnapshot: Uint8Array | null;
+}
 
 /** A received frame: a view on the receive buffer. */
 export class Frame {

@@ -3,17 +3,17 @@
  * @module
  */
 
-import type { AssetName, AssetReply } from "./protocol.ts";
+import type { AssetReply, HostFileName } from "./protocol.ts";
 
 /**
  * Reads an asset for the worker. Never rejects: what the worker is told of a failure names no path, since it may come to
  * a caller's eyes.
  *
- * @param folder where the assets lie, with a slash at its end
+ * @param url where it lies, as a `file:` URL or a path
  */
-export async function readAsset(name: AssetName, folder: URL): Promise<AssetReply> {
+export async function readAsset(name: HostFileName, url: URL | string): Promise<AssetReply> {
   try {
-    return { name, bytes: await Deno.readFile(new URL(name, folder)) };
+    return { name, bytes: await Deno.readFile(url) };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return { name, error: "the sandbox was built without it" };
     return {

@@ -4,7 +4,9 @@
  */
 
 export { openPackage } from "./open_package.ts";
-export type { DenoPackage, OpenPackageOptions, PythonPackage, ValidatedPackage } from "./open_package.ts";
+export type { DenoPackage, OpenPackageOptions, ValidatedPackage } from "./open_package.ts";
+export { readPackage } from "./read_package.ts";
+export type { ModulePackage, PythonPackage, ReadPackage, ReadPackageOptions } from "./read_package.ts";
 export { DEFAULT_PACKAGE_LIMITS } from "./limits.ts";
 export type { PackageLimits } from "./limits.ts";
 export type { Manifest, PackageRuntime } from "./manifest.ts";

@@ -1,0 +1,56 @@
+"""Closes the ways from Python back to JavaScript, before any code of the user's runs.
+
+What Pyodide brings for it is taken out of `sys.modules` and emptied, so that whoever finds a module again through
+`gc` finds nothing in it. The JavaScript behind it could do little: it is a locked realm without permissions. This is
+the wall before that one.
+"""
+
+import asyncio
+import gc
+import importlib.abc
+import sys
+import time
+
+from rexec_runtime import sleeping
+
+#: Names of modules, and of everything below them, that no code of a user's may import.
+CLOSED = ("js", "pyodide_js", "pyodide", "_pyodide", "_pyodide_core", "_ctypes", "ctypes")
+
+
+class _ClosedFinder(importlib.abc.MetaPathFinder):
+    """Says that a closed module is not there, in the words that Python has for it."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        """Raise `ModuleNotFoundError` for a closed module; leave all others to the finders that follow."""
+        if fullname.partition(".")[0] in CLOSED:
+            raise ModuleNotFoundError(f"No module named {fullname!r}: this sandbox does not offer it", name=fullname)
+        return None
+
+
+def close():
+    """Close them all. To be called once."""
+    asyncio.set_event_loop_policy(None)
+    asyncio.events._set_running_loop(None)
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_closed(_module_of(finder))]
+    sys.path_hooks[:] = [hook for hook in sys.path_hooks if not _is_closed(_module_of(hook))]
+    sys.meta_path.insert(0, _ClosedFinder())
+    sys.excepthook = sys.__excepthook__
+    sys.unraisablehook = sys.__unraisablehook__
+    time.sleep = sleeping.sleep
+    for name in [name for name in sys.modules if _is_closed(name)]:
+        module = sys.modules.pop(name)
+        contents = getattr(module, "__dict__", None)
+        if isinstance(contents, dict):
+            contents.clear()
+    main = sys.modules["__main__"].__dict__
+    for name in [name for name in main if not name.startswith("__")]:
+        del main[name]
+    gc.collect()
+
+
+def _module_of(finder):
+    return getattr(finder, "__module__", None) or type(finder).__module__
+
+
+def _is_closed(name):
+    return isinstance(name, str) and name.partition(".")[0] in CLOSED

@@ -1,0 +1,132 @@
+/**
+ * Loads CPython: Pyodide (https://pyodide.org) in a worker that may read nothing and reach nothing. Its files are handed
+ * to it, and what it looks for on the global object while it loads is there for that long.
+ * @module
+ */
+
+/** The part of Emscripten's file system that is used; see https://emscripten.org/docs/api_reference/Filesystem-API.html */
+export interface FileSystem {
+  mkdirTree(path: string): void;
+  writeFile(path: string, data: Uint8Array, options?: { readonly canOwn?: boolean }): void;
+  readFile(path: string): Uint8Array;
+  stat(path: string): { readonly size: number };
+  unlink(path: string): void;
+  makedev(major: number, minor: number): number;
+  registerDevice(device: number, operations: Readonly<Record<string, unknown>>): void;
+  mkdev(path: string, device: number): void;
+}
+
+/** A module of Python's, as JavaScript sees it. */
+export interface PythonModule {
+  destroy(): void;
+}
+
+/** The part of Pyodide's API that is used, the same in all versions. */
+export interface Pyodide {
+  readonly FS: FileSystem;
+  runPython(code: string): unknown;
+  pyimport(name: string): PythonModule;
+  setStdin(options: { readonly stdin: () => null }): void;
+  setStdout(options: { readonly write: (bytes: Uint8Array) => number }): void;
+  setStderr(options: { readonly write: (bytes: Uint8Array) => number }): void;
+  setInterruptBuffer(flags: Int32Array): void;
+  /** Newer versions only. */
+  makeMemorySnapshot?(): Uint8Array;
+}
+
+/** What the npm package exports. */
+export interface PyodideDistribution {
+  loadPyodide(options: Readonly<Record<string, unknown>>): Promise<Pyodide>;
+  /** The factory that Emscripten generates. */
+  readonly createPyodideModule: unknown;
+  /** `pyodide-lock.json` without packages. */
+  readonly lockFile: object;
+}
+
+/** Files of a version. */
+export interface PyodideFiles {
+  readonly wasm: Uint8Array<ArrayBuffer>;
+  /** Zip of Python's standard library. */
+  readonly standardLibrary: Uint8Array<ArrayBuffer>;
+  /** Memory of an interpreter that has been started before; `undefined` to start one anew. */
+  readonly snapshot?: Uint8Array<ArrayBuffer>;
+}
+
+/** Where a task is at home; it begins in the folder of its package. */
+const HOME_DIRECTORY = "/home/user";
+
+/** Nothing is ever fetched from there: it only has to look like an address. */
+const INDEX_URL = "https://pyodide.invalid/";
+
+/** As much of the Fetch standard's Response as Pyodide reads. */
+interface LoadedFile {
+  readonly ok: true;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  json(): Promise<unknown>;
+}
+
+/**
+ * What Pyodide takes for a browser's worker. It looks at these when its modules are evaluated, so they are put in place
+ * before, and taken away when it has been loaded.
+ */
+const browser = {
+  self: globalThis,
+  location: INDEX_URL,
+  WorkerGlobalScope: class {
+    static [Symbol.hasInstance](): boolean {
+      return true;
+    }
+  },
+  importScripts: () => {
+    throw new TypeError("Cannot import scripts into a module worker");
+  },
+  fetch: (url: unknown): Promise<LoadedFile> => Promise.resolve(loadFile(String(url))),
+};
+Object.assign(globalThis, browser);
+
+/** Each is given away once, so that no copy of it stays. */
+const files = new Map<string, Uint8Array<ArrayBuffer>>();
+
+function loadFile(url: string): LoadedFile {
+  const name = url.slice(url.lastIndexOf("/") + 1);
+  const file = files.get(name);
+  if (file === undefined) throw new Error(`Cannot load "${name}": it is no file of Pyodide's`);
+  files.delete(name);
+  return {
+    ok: true,
+    arrayBuffer: () => Promise.resolve(file.buffer),
+    json: () => Promise.resolve(JSON.parse(new TextDecoder().decode(file))),
+  };
+}
+
+/** @param mustSnapshot whether {@linkcode Pyodide.makeMemorySnapshot} is to work, which costs time */
+export async function loadPyodide(
+  { loadPyodide, createPyodideModule, lockFile }: PyodideDistribution,
+  { wasm, standardLibrary, snapshot }: PyodideFiles,
+  mustSnapshot: boolean,
+): Promise<Pyodide> {
+  files.set("pyodide.asm.wasm", wasm);
+  files.set("python_stdlib.zip", standardLibrary);
+  files.set("pyodide-lock.json", new TextEncoder().encode(JSON.stringify(lockFile)));
+  const { instantiateStreaming } = WebAssembly;
+  // The standard one takes no response but the platform's own.
+  WebAssembly.instantiateStreaming = async (source, imports) => {
+    const file = await source as unknown as LoadedFile; // comes from our own fetch
+    return await WebAssembly.instantiate(await file.arrayBuffer(), imports);
+  };
+  try {
+    return await loadPyodide({
+      indexURL: INDEX_URL,
+      createPyodideModule,
+      // Nothing of JavaScript is to be seen from Python.
+      jsglobals: {},
+      env: { HOME: HOME_DIRECTORY },
+      stdin: () => null,
+      ...(mustSnapshot ? { _makeSnapshot: true } : {}),
+      ...(snapshot === undefined ? {} : { _loadSnapshot: snapshot }),
+    });
+  } finally {
+    WebAssembly.instantiateStreaming = instantiateStreaming;
+    for (const name of Object.keys(browser)) Reflect.deleteProperty(globalThis, name);
+  }
+}

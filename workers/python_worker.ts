@@ -1,0 +1,40 @@
+/**
+ * Code of the Web Worker that runs user code in Python, but for Pyodide itself: each version has an entry of its own that
+ * loads this first, which locks, then Pyodide's modules, and then starts the interpreter.
+ *
+ * @module
+ */
+
+import { onAsset, postSnapshot, pythonStart, requestAsset } from "./harden.ts";
+import { AssetRequests } from "./asset_requests.ts";
+import { Interpreter } from "./python/interpreter.ts";
+import type { PyodideDistribution } from "./python/pyodide.ts";
+import { PythonRuntime } from "./python/tasks.ts";
+import { serveTask, writeOutput } from "./task_service.ts";
+
+/** Starts the interpreter, and serves. */
+export async function startPython(distribution: PyodideDistribution): Promise<void> {
+  const { pythonMode, flags } = await pythonStart();
+  const requests = new AssetRequests(requestAsset);
+  onAsset((reply) => requests.settle(reply));
+  const [wasm, standardLibrary, library, snapshot] = await Promise.all([
+    requests.load("pyodide.asm.wasm"),
+    requests.load("python_stdlib.zip"),
+    requests.load("library.zip"),
+    pythonMode === "from snapshot" ? requests.load("snapshot") : undefined,
+  ]);
+  const files = { wasm, standardLibrary, ...(snapshot === undefined ? {} : { snapshot }) };
+  if (pythonMode === "snapshot") {
+    postSnapshot(await Interpreter.makeSnapshot({ distribution, files, library }) ?? null);
+    return serveTask(NO_RUNTIME);
+  }
+  const interpreter = await Interpreter.start({ distribution, files, library, write: writeOutput, flags });
+  serveTask(new PythonRuntime(interpreter, writeOutput));
+}
+
+/** Of a host that only makes a snapshot: it gets no task. */
+const NO_RUNTIME = {
+  run: () => Promise.reject(new Error("Cannot run task: this sandbox only makes a snapshot")),
+  open: () => Promise.reject(new Error("Cannot open stream: this sandbox only makes a snapshot")),
+  warmUp: () => Promise.resolve(),
+};
