@@ -1,0 +1,43 @@
+"""Folders of the interpreter's file system that the glue and this library share."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+
+class Places:
+    """Where things lie. Tests put a temporary folder before them all."""
+
+    def __init__(self) -> None:
+        self.use("/")
+
+    def use(self, root: str) -> None:
+        """Moves all of them below another root."""
+        #: The bridge's own: `input`, `config`, `object`, `output`, `interrupt`.
+        self.run = os.path.join(root, "run")
+        #: The package's files: the first place that modules are looked for in, and the working directory.
+        self.package = os.path.join(root, "package")
+        #: Installed dependencies.
+        self.packages = os.path.join(root, "packages")
+
+    def file(self, name: str) -> str:
+        """Path of one of the bridge's own files."""
+        return os.path.join(self.run, name)
+
+    def enter(self) -> None:
+        """Makes the package importable and the working directory."""
+        os.makedirs(self.run, exist_ok=True)
+        os.makedirs(self.package, exist_ok=True)
+        os.chdir(self.package)
+        sys.path[:] = [self.package, *(path for path in sys.path if path not in (self.package, self.packages, ""))]
+        sys.path.append(self.packages)
+        importlib.invalidate_caches()
+
+    def holds(self, path: object) -> bool:
+        """Whether a file is one of the package's."""
+        return isinstance(path, str) and path.startswith(self.package + os.sep)
+
+
+PLACES = Places()

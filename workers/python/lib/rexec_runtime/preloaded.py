@@ -1,0 +1,47 @@
+"""What tasks usually import. It is imported once, before a snapshot is made."""
+
+# ruff: noqa: F401
+import abc
+import array
+import ast
+import asyncio
+import base64
+import bisect
+import collections.abc
+import contextlib
+import contextvars
+import copy
+import csv
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import hashlib
+import heapq
+import inspect
+import io
+import itertools
+import json
+import logging
+import math
+import operator
+import pathlib
+import pickle
+import random
+import re
+import secrets
+import statistics
+import string
+import struct
+import tempfile
+import textwrap
+import time
+import traceback
+import types
+import typing
+import uuid
+import warnings
+import weakref
+import zlib
