@@ -1,5 +1,6 @@
 /**
- * Lint plugin: imports point one way, `cli → supervisor → main.ts → rpc → execution → sandbox → metrics, logging, config, async → errors`.
+ * Lint plugin: imports point one way, `cli → supervisor → main.ts → rpc → execution → packages → sandbox → metrics, logging,
+ * config, async → errors`.
  *
  * `deno.json` names it, so that `deno lint` and editors report an upward import with its file and line.
  *
@@ -16,6 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["errors.ts", "units.ts", "version.ts", "runtime_check.ts"],
   ["async", "config", "logging", "metrics"],
   ["sandbox"],
+  ["packages"],
   ["execution"],
   ["rpc"],
   ["main.ts", "stop_signal.ts"],
@@ -23,7 +25,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["cli"],
 ];
 const LAYER_NAMES =
-  "cli → supervisor → main.ts → rpc → execution → sandbox → metrics, logging, config, async → errors.ts";
+  "cli → supervisor → main.ts → rpc → execution → packages → sandbox → metrics, logging, config, async → errors.ts";
 
 /** The client library stands beside the layers: it runs in other people's programs, without the server. */
 const CLIENT = "client";
@@ -33,6 +35,13 @@ const CLIENT_USES: ReadonlySet<string> = new Set(["errors.ts", "version.ts", "as
 const USES_OF_WORKERS: Readonly<Record<string, readonly string[]>> = {
   sandbox: ["workers/protocol.ts"],
   execution: ["workers/protocol.ts"],
+  packages: [
+    "workers/protocol.ts",
+    "workers/package/entry_name.ts",
+    "workers/package/limits.ts",
+    "workers/package/read_zip.ts",
+    "workers/task_error.ts",
+  ],
   client: ["workers/values.ts", "workers/codecs/", "workers/media/"],
   cli: ["workers/values.ts", "workers/codecs/", "workers/media/"],
 };

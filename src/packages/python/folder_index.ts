@@ -1,0 +1,107 @@
+/**
+ * What lies in a wheelhouse: wheels, and packages as an installer leaves them.
+ * @module
+ */
+
+import { join } from "node:path";
+import { messageOf, ServiceError } from "../../errors.ts";
+import { quote } from "../errors.ts";
+import type { Distribution, PackageBounds } from "./distribution.ts";
+import { FolderFiles, moduleOf } from "./folder_files.ts";
+import { InstalledPackage } from "./installed_package.ts";
+import { isName, normalizeName } from "./name.ts";
+import { tryParseVersion } from "./version.ts";
+import { Wheel } from "./wheel.ts";
+import { tryParseWheelName } from "./wheel_name.ts";
+
+/** Entries of one folder that are looked at. */
+const MAX_ENTRIES = 20_000;
+/** A folder that changed this short a time ago may change again in the same tick of its clock, in milliseconds. */
+const SETTLE_MS = 2_000;
+
+/** Packages by their normalised names. */
+export type PackageIndex = ReadonlyMap<string, readonly Distribution[]>;
+
+/** The index of one folder, read again when the folder changes. */
+export class FolderIndex {
+  readonly #path: string;
+  readonly #bounds: PackageBounds;
+  #read: { readonly index: PackageIndex; readonly state: string; readonly isSettled: boolean } | undefined;
+
+  constructor(path: string, bounds: PackageBounds) {
+    this.#path = path;
+    this.#bounds = bounds;
+  }
+
+  /**
+   * What lies in it now.
+   * @throws {ServiceError} `INTERNAL` when the folder cannot be read: nothing of the caller's
+   */
+  async current(): Promise<PackageIndex> {
+    try {
+      const { mtime, dev, ino } = await Deno.stat(this.#path);
+      const state = `${mtime?.getTime()} ${dev} ${ino}`;
+      if (this.#read?.isSettled && this.#read.state === state) return this.#read.index;
+      const isSettled = Date.now() - (mtime?.getTime() ?? Infinity) > SETTLE_MS;
+      const index = await this.#scan();
+      this.#read = { index, state, isSettled };
+      return index;
+    } catch (cause) {
+      const state = messageOf(cause);
+      throw new ServiceError("INTERNAL", `Cannot read the folder of Python packages ${quote(this.#path)}: ${state}`, {
+        cause,
+      });
+    }
+  }
+
+  async #scan(): Promise<PackageIndex> {
+    const root = await Deno.realPath(this.#path);
+    const names: string[] = [];
+    for await (const { name } of Deno.readDir(root)) {
+      names.push(name);
+      if (names.length > MAX_ENTRIES) throw new RangeError(`it has more than ${MAX_ENTRIES} entries`);
+    }
+    const files = new FolderFiles(root);
+    const index = new Map<string, Distribution[]>();
+    const add = (distribution: Distribution) => {
+      const sameName = index.get(distribution.name);
+      if (sameName === undefined) index.set(distribution.name, [distribution]);
+      else sameName.push(distribution);
+    };
+    for (const name of names.sort()) {
+      const distribution = await this.#wheel(root, name) ?? this.#installed(files, name);
+      if (distribution !== undefined) add(distribution);
+    }
+    // A module that no metadata is about goes by its own name.
+    for (const name of names) {
+      const module = normalizeName(moduleOf(name) ?? "");
+      if (!isName(module) || index.has(module) || !await isModule(root, name)) continue;
+      add(new InstalledPackage(files, { name: module, version: undefined, info: undefined }, this.#bounds));
+    }
+    return index;
+  }
+
+  async #wheel(root: string, name: string): Promise<Distribution | undefined> {
+    const wheelName = tryParseWheelName(name);
+    if (wheelName === undefined) return undefined;
+    const path = join(root, name);
+    // A link that leads elsewhere, or nowhere, is no wheel of this folder.
+    const real = await Deno.realPath(path).catch(() => undefined);
+    return real?.startsWith(`${root}/`) ? new Wheel(path, wheelName, this.#bounds) : undefined;
+  }
+
+  #installed(files: FolderFiles, info: string): Distribution | undefined {
+    // `-py3.11` is in names that distutils gave.
+    const [, name = "", versionText = ""] = /^([^-]+)(?:-(.+?))?(?:-py\d[\d.]*)?\.(?:dist|egg)-info$/.exec(info) ?? [];
+    if (!isName(name)) return undefined;
+    const version = tryParseVersion(versionText.replaceAll("_", "-"));
+    return new InstalledPackage(files, { name: normalizeName(name), version, info }, this.#bounds);
+  }
+}
+
+/** A file of Python, or a folder with one. */
+async function isModule(root: string, name: string): Promise<boolean> {
+  if (name.endsWith(".py")) return true;
+  const inside = await Deno.stat(join(root, name, "__init__.py")).catch(() => undefined);
+  return inside?.isFile === true;
+}
