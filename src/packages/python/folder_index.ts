@@ -26,6 +26,8 @@ export type PackageIndex = ReadonlyMap<string, readonly Distribution[]>;
 export class FolderIndex {
   readonly #path: string;
   readonly #bounds: PackageBounds;
+  /** Wheels by the names of their files; they notice themselves when a file becomes another one. */
+  #wheels = new Map<string, Wheel>();
   #read: { readonly index: PackageIndex; readonly state: string; readonly isSettled: boolean } | undefined;
 
   constructor(path: string, bounds: PackageBounds) {
@@ -62,6 +64,7 @@ export class FolderIndex {
       if (names.length > MAX_ENTRIES) throw new RangeError(`it has more than ${MAX_ENTRIES} entries`);
     }
     const files = new FolderFiles(root);
+    const wheels = new Map<string, Wheel>();
     const index = new Map<string, Distribution[]>();
     const add = (distribution: Distribution) => {
       const sameName = index.get(distribution.name);
@@ -69,7 +72,9 @@ export class FolderIndex {
       else sameName.push(distribution);
     };
     for (const name of names.sort()) {
-      const distribution = await this.#wheel(root, name) ?? this.#installed(files, name);
+      const wheel = await this.#wheel(root, name);
+      if (wheel !== undefined) wheels.set(name, wheel);
+      const distribution = wheel ?? this.#installed(files, name);
       if (distribution !== undefined) add(distribution);
     }
     // A module that no metadata is about goes by its own name.
@@ -78,16 +83,18 @@ export class FolderIndex {
       if (!isName(module) || index.has(module) || !await isModule(root, name)) continue;
       add(new InstalledPackage(files, { name: module, version: undefined, info: undefined }, this.#bounds));
     }
+    this.#wheels = wheels;
     return index;
   }
 
-  async #wheel(root: string, name: string): Promise<Distribution | undefined> {
+  async #wheel(root: string, name: string): Promise<Wheel | undefined> {
     const wheelName = tryParseWheelName(name);
     if (wheelName === undefined) return undefined;
     const path = join(root, name);
     // A link that leads elsewhere, or nowhere, is no wheel of this folder.
     const real = await Deno.realPath(path).catch(() => undefined);
-    return real?.startsWith(`${root}/`) ? new Wheel(path, wheelName, this.#bounds) : undefined;
+    if (!real?.startsWith(`${root}/`)) return undefined;
+    return this.#wheels.get(name) ?? new Wheel(path, wheelName, this.#bounds);
   }
 
   #installed(files: FolderFiles, info: string): Distribution | undefined {

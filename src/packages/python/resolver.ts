@@ -84,7 +84,8 @@ class Resolver {
   }
 
   async resolve(requirements: readonly Requirement[]): Promise<Choices> {
-    const choices = await this.#choose(this.#asked(requirements, [], undefined), new Map());
+    const asked = this.#asked(requirements, [], undefined);
+    const choices = this.#canBe(asked, new Map()) ? await this.#choose(asked, new Map()) : undefined;
     if (choices !== undefined) return choices;
     throw this.#failure ?? new PackageError("no versions of them fit together");
   }
@@ -104,17 +105,32 @@ class Resolver {
     for await (const { distribution, metadata } of this.#candidates(asked)) {
       const chosen = new Map(choices).set(name, { distribution, metadata, asked });
       const needed = this.#neededBy(distribution, metadata, extrasOf(asked));
-      const found = await this.#choose([...others, ...needed], chosen);
+      const found = this.#canBe(needed, chosen) ? await this.#choose([...others, ...needed], chosen) : undefined;
       if (found !== undefined) return found;
     }
     return undefined;
+  }
+
+  /** Whether there is something for each that is asked, as far as that shows at once: it saves trying what comes before. */
+  #canBe(asked: readonly Asked[], choices: Choices): boolean {
+    return asked.every((one) => {
+      const { name } = one.requirement;
+      const known = choices.get(name);
+      const all = known === undefined ? this.#options.index.get(name) : [known.distribution];
+      if (all?.some((distribution) => takes(distribution, one.requirement))) return true;
+      const missing = new PackageError(`${describe(one)}, is not in ${this.#options.place}`);
+      this.#fail(all === undefined ? missing : this.#conflict([...known?.asked ?? [], one]));
+      return false;
+    });
   }
 
   /** Counts what is done, lets others have their turn at times, and ends what nobody waits for. */
   async #step(): Promise<void> {
     this.#options.signal.throwIfAborted();
     if (--this.#stepsLeft < 0) {
-      throw new PackageError(`no versions of them were found to fit together in ${MAX_STEPS} steps`);
+      const failure = this.#failure?.message.replace(/^Cannot install packages: /, "") ??
+        "nothing was tried to the end";
+      throw new PackageError(`no versions of them were found to fit together in ${MAX_STEPS} steps; first, ${failure}`);
     }
     if (this.#stepsLeft % STEPS_PER_TURN === 0) await new Promise((resume) => setTimeout(resume));
   }
@@ -127,7 +143,7 @@ class Resolver {
     choices: Choices,
   ): Promise<Choices | undefined> {
     const { distribution, metadata, asked } = known;
-    if (!takes(distribution, next.requirement) || !await hasHash(distribution, next.requirement)) {
+    if (!await hasHash(distribution, next.requirement)) {
       this.#fail(this.#conflict([...asked, next]));
       return undefined;
     }
@@ -135,18 +151,14 @@ class Resolver {
     const isNew = next.requirement.extras.some((extra) => !before.includes(extra));
     const needed = isNew ? this.#neededBy(distribution, metadata, next.requirement.extras) : [];
     const chosen = new Map(choices).set(next.requirement.name, { ...known, asked: [...asked, next] });
-    return await this.#choose([...rest, ...needed], chosen);
+    return this.#canBe(needed, chosen) ? await this.#choose([...rest, ...needed], chosen) : undefined;
   }
 
   /** Packages that fit all that is asked of one name, the best first; none leaves a failure behind. */
   async *#candidates(asked: readonly Asked[]): AsyncGenerator<Candidate> {
     const [first] = asked;
     if (first === undefined) return;
-    const all = this.#options.index.get(first.requirement.name);
-    if (all === undefined) {
-      this.#fail(new PackageError(`${describe(first)}, is not in ${this.#options.place}`));
-      return;
-    }
+    const all = this.#options.index.get(first.requirement.name) ?? [];
     const fitting = inOrder(all, this.#tags).filter((distribution) =>
       asked.every(({ requirement }) => takes(distribution, requirement))
     );
