@@ -173,6 +173,20 @@ Deno.test("Wheelhouse follows links within the folder, and none that leads out o
   await assert.rejects(house.resolve("one"), { message: /more than 32 folders in one another/ });
 });
 
+Deno.test("Wheelhouse notices what comes into a package's folder", async () => {
+  const files = { "one/__init__.py": "", "one-1.0.egg-info/PKG-INFO": METADATA };
+  await using house = await TestWheelhouse.make({}, { files });
+  const settle = () => Deno.utime(house.folder.path, 1_000_000, 1_000_000);
+  await settle();
+  await Deno.utime(house.folder.file("one"), 1_000_000, 1_000_000);
+  const before = await house.resolve("one");
+  await house.folder.write("one/more.py", "new");
+  // The folder above shows nothing of that.
+  await settle();
+  assert.equal(layerFiles((await house.resolve("one")).layer)["one/more.py"], "new");
+  assert.equal(layerFiles(before.layer)["one/more.py"], undefined);
+});
+
 Deno.test("Wheelhouse bounds folders as it does wheels", async () => {
   const files = {
     "one/__init__.py": "x".repeat(6_000),

@@ -80,16 +80,6 @@ const RESOLVED: readonly {
     installed: ["one==1"],
   },
   {
-    title: "takes a wheel for the platform before a pure one",
-    wheels: {
-      [any("one", "1")]: { files: { "one.py": "pure" } },
-      "one-1-cp311-cp311-emscripten_3_1_46_wasm32.whl": { files: { "one.py": "native" } },
-      "one-2-cp311-cp311-manylinux_2_17_x86_64.whl": [],
-    },
-    asked: ["one"],
-    installed: ["one==1"],
-  },
-  {
     title: "asks nobody for what the sandbox has itself",
     wheels: { [any("one", "1")]: ["remotemedia>=1"] },
     asked: ["one", "typing", "remotemedia; python_version > '3'"],
@@ -200,6 +190,20 @@ Deno.test("Wheelhouse.resolve() sees soon that what a package needs cannot be", 
   await assert.rejects(house.resolve(names), { message: /: "last>1", which p0 8 asks for: no version fits/ });
 });
 
+Deno.test("Wheelhouse.resolve() takes the wheel that suits best, its latest build, and a wheel before a folder", async () => {
+  const holding = (text: string) => ({ files: { "one.py": text } });
+  const options = { files: { "one.py": "folder", "one-1.egg-info": "Name: one\nVersion: 1\n" } };
+  await using house = await TestWheelhouse.make({}, options);
+  const taken = async () => layerFiles((await house.resolve("one")).layer)["one.py"];
+  assert.equal(await taken(), "folder");
+  await house.add("one-2-cp311-cp311-manylinux_2_17_x86_64.whl", holding("another machine's"));
+  await house.add("one-1-2-py3-none-any.whl", holding("pure, build 2"));
+  await house.add("one-1-10-py3-none-any.whl", holding("pure, build 10"));
+  assert.equal(await taken(), "pure, build 10");
+  await house.add("one-1-cp311-cp311-emscripten_3_1_46_wasm32.whl", holding("native"));
+  assert.equal(await taken(), "native");
+});
+
 Deno.test("Wheelhouse.resolve() takes a wheel whose hash is listed", async () => {
   await using house = await TestWheelhouse.make({ [any("one", "1.0")]: [] });
   const bytes = await Deno.readFile(house.folder.file(any("one", "1.0")));
@@ -279,8 +283,11 @@ Deno.test("Wheelhouse.resolve() notices wheels that come, go and change", async 
   await settle(1_000_002);
   assert.equal((await house.resolve("one")).layer, before.layer);
   // In its place, which does not show at the folder.
-  await house.add(any("one", "1"), { files: { "one.py": "changed" } });
-  assert.equal(layerFiles((await house.resolve("one")).layer)["one.py"], "changed");
+  await house.add(any("one", "1"), { files: { "one.py": "changed" }, requires: ["two"] });
+  await house.add(any("two", "1"));
+  const changed = await house.resolve("one");
+  assert.deepEqual(changed.installed, ["one==1", "two==1"]);
+  assert.equal(layerFiles(changed.layer)["one.py"], "changed");
 });
 
 Deno.test("Wheelhouse.resolve() does not read a folder again that has not changed", async () => {
