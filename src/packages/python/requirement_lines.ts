@@ -7,9 +7,11 @@
 import { PackageError, quote } from "../errors.ts";
 import { parseRequirement, type Requirement } from "./requirement.ts";
 
-/** Lines of one task's requirements, and characters of one, continuations joined. */
+/** Requirements of one task, and characters of one, continuations joined. */
 const MAX_LINES = 2_000;
 const MAX_LINE_LENGTH = 8_192;
+/** Characters of all lines together: the server reads them between two turns of its event loop. */
+const MAX_LENGTH = 2 ** 20;
 const COMMENT = /(?:^|\s)#.*$/;
 /** Hashes that pip takes, each with the length of its digest in hexadecimal. */
 const HASH_LENGTHS: Readonly<Record<string, number>> = { sha256: 64, sha384: 96, sha512: 128 };
@@ -22,8 +24,11 @@ const HASH_LENGTHS: Readonly<Record<string, number>> = { sha256: 64, sha384: 96,
  * URL, a path
  */
 export function parseRequirementLines(lines: readonly string[]): Requirement[] {
-  if (lines.length > MAX_LINES) throw new PackageError(`there are more than ${MAX_LINES} lines of requirements`);
+  if (lines.reduce((sum, { length }) => sum + length, 0) > MAX_LENGTH) {
+    throw new PackageError(`the requirements are longer than ${MAX_LENGTH} characters together`);
+  }
   const joined = joinLines(lines);
+  if (joined.length > MAX_LINES) throw new PackageError(`there are more than ${MAX_LINES} requirements`);
   if (joined.some(({ length }) => length > MAX_LINE_LENGTH)) {
     throw new PackageError(`a line of the requirements is longer than ${MAX_LINE_LENGTH} characters`);
   }

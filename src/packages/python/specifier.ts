@@ -12,6 +12,9 @@ import {
   type Version,
 } from "./version.ts";
 
+/** Comparisons of one requirement; nobody means more. */
+const MAX_SPECIFIERS = 64;
+
 /** How a specifier compares, the longest first. */
 const OPERATORS = ["===", "~=", "==", "!=", "<=", ">=", "<", ">"] as const;
 
@@ -38,7 +41,9 @@ export type SpecifierSet = readonly Specifier[];
 export function tryParseSpecifiers(text: string): SpecifierSet | undefined {
   const parts = text.split(",").map((part) => part.trim());
   // One comma too many is widespread, at the end and alone.
-  const specifiers = parts.filter((part) => part !== "").map(tryParseSpecifier);
+  const written = parts.filter((part) => part !== "");
+  if (written.length > MAX_SPECIFIERS) return undefined;
+  const specifiers = written.map(tryParseSpecifier);
   return specifiers.every((specifier) => specifier !== undefined) ? specifiers : undefined;
 }
 

@@ -117,7 +117,9 @@ for (const [line, message] of NOT_OFFERED) {
 
 Deno.test("parseRequirementLines() refuses more lines than anybody has", () => {
   const lines = Array.from({ length: 3_000 }, () => "one");
-  assert.throws(() => parseRequirementLines(lines), { message: /more than 2000 lines/ });
+  assert.throws(() => parseRequirementLines(lines), { message: /more than 2000 requirements/ });
+  const long = Array.from({ length: 1_000 }, () => `one${" ".repeat(2_000)}`);
+  assert.throws(() => parseRequirementLines(long), { message: /longer than 1048576 characters together/ });
 });
 
 Deno.test("parseMetadata() reads headers up to the description", () => {

@@ -198,8 +198,8 @@ Deno.test("Wheelhouse.resolve() takes the wheel that suits best, its latest buil
   assert.equal(await taken(), "folder");
   await house.add("one-2-cp311-cp311-manylinux_2_17_x86_64.whl", holding("another machine's"));
   await house.add("one-1-2-py3-none-any.whl", holding("pure, build 2"));
-  await house.add("one-1-10-py3-none-any.whl", holding("pure, build 10"));
-  assert.equal(await taken(), "pure, build 10");
+  await house.add("one-1-3-py3-none-any.whl", holding("pure, build 3"));
+  assert.equal(await taken(), "pure, build 3");
   await house.add("one-1-cp311-cp311-emscripten_3_1_46_wasm32.whl", holding("native"));
   assert.equal(await taken(), "native");
 });
@@ -320,6 +320,21 @@ Deno.test("Wheelhouse.resolve() ends when its signal aborts", async () => {
   const resolved = resolving(later.signal);
   later.abort(reason);
   await assert.rejects(resolved, reason);
+});
+
+Deno.test("Wheelhouse.resolve() does not wait for a layer that nobody wants any more", async () => {
+  await using house = await TestWheelhouse.make({ [any("one", "1")]: [] });
+  const reason = new Error("enough");
+  const caller = new AbortController();
+  const listen = caller.signal.addEventListener.bind(caller.signal);
+  // Whoever listens waits for the layer; then the caller goes.
+  caller.signal.addEventListener = (...parameters: Parameters<typeof listen>) => {
+    listen(...parameters);
+    queueMicrotask(() => caller.abort(reason));
+  };
+  const resolving = house.wheelhouse.resolve({ version: "3.11", requirements: ["one"], signal: caller.signal });
+  await assert.rejects(resolving, reason);
+  assert.deepEqual((await house.resolve("one")).installed, ["one==1"], "the next one gets it");
 });
 
 Deno.test("Wheelhouse.open() takes no path for none, and says so to who asks", async () => {
