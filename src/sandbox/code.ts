@@ -4,7 +4,7 @@
  */
 
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { ASSET_NAMES } from "../../workers/protocol.ts";
+import { ASSET_NAMES, PYTHON_VERSIONS, type PythonVersion } from "../../workers/protocol.ts";
 import { ServiceError } from "../errors.ts";
 import type { EgressPermissions } from "./egress/mod.ts";
 import type { HostPaths } from "./host_paths.ts";
@@ -25,6 +25,17 @@ const FILES = {
   importMap: "import_map.json",
 } as const;
 
+/** Files of a Python version, from the bundle's folder. */
+const PYTHON_FILES = [
+  "worker.js",
+  "pyodide.mjs",
+  "pyodide.asm.mjs",
+  "pyodide.asm.wasm",
+  "python_stdlib.zip",
+  "library.zip",
+];
+const pythonFolder = (version: PythonVersion) => `python/${version}/`;
+
 /** Where the modules of a host lie, as URLs. @param bundle their folder, `null` for a compiled program */
 export function sandboxCode(bundle: string | null): Readonly<Record<keyof typeof FILES, string>> {
   const directory = bundle === null ? DIRECTORY : pathToFileURL(`${bundle}/`);
@@ -37,6 +48,11 @@ export function sandboxCode(bundle: string | null): Readonly<Record<keyof typeof
     probeWorker: url(FILES.probeWorker),
     importMap: url(FILES.importMap),
   };
+}
+
+/** Where the files of a Python version lie, as a URL that ends with a slash. @param bundle as in {@linkcode sandboxCode} */
+export function pythonCode(bundle: string | null, version: PythonVersion): string {
+  return new URL(pythonFolder(version), bundle === null ? DIRECTORY : pathToFileURL(`${bundle}/`)).href;
 }
 
 /** Files that a host hands to its worker on request. */
@@ -52,7 +68,11 @@ export function sandboxDirectory(): string | null {
  * @throws {ServiceError} `CONFIG_INVALID` when it has not
  */
 export async function requireSandboxCode(): Promise<void> {
-  for (const url of [...Object.values(FILES).map((name) => new URL(name, DIRECTORY)), ...ASSETS]) {
+  const files = [
+    ...Object.values(FILES),
+    ...PYTHON_VERSIONS.flatMap((version) => PYTHON_FILES.map((name) => `${pythonFolder(version)}${name}`)),
+  ];
+  for (const url of [...files.map((name) => new URL(name, DIRECTORY)), ...ASSETS]) {
     try {
       await Deno.stat(url);
     } catch (cause) {
@@ -73,6 +93,8 @@ export interface HostCommandOptions {
   readonly heapMb: number;
   /** Rights to ask the egress proxy, `null` for no network. */
   readonly egress: EgressPermissions | null;
+  /** Folder that the host may write a snapshot to, `null` for one that makes none. */
+  readonly snapshotFolder: string | null;
 }
 
 /**
@@ -81,7 +103,7 @@ export interface HostCommandOptions {
  * From sources, rights come from flags: read the bundle, connect to the one socket. A compiled program carries its flags
  * inside; there the host gives up its rights itself before it starts a worker.
  */
-export function hostCommand({ paths, heapMb, egress }: HostCommandOptions): JailedCommand {
+export function hostCommand({ paths, heapMb, egress, snapshotFolder }: HostCommandOptions): JailedCommand {
   const { bundle, socket, cache, code, scratch, audit } = paths;
   const env = {
     DENO_DIR: cache,
@@ -89,7 +111,8 @@ export function hostCommand({ paths, heapMb, egress }: HostCommandOptions): Jail
     NO_COLOR: "1",
     ...(audit === null ? {} : { DENO_AUDIT_PERMISSIONS: audit }),
   };
-  const writable = [socket, code, scratch, paths.egress].filter((path) => path !== null);
+  const writable = [socket, code, scratch, paths.egress, snapshotFolder].filter((path) => path !== null);
+  const readable = [bundle, paths.snapshot, ...writable].filter((path) => path !== null);
   const safety = `--disallow-code-generation-from-strings,--max-old-space-size=${heapMb}`;
   // Compiled in, these flags would hold for the server too, which needs code generation.
   if (bundle === null) {
@@ -112,7 +135,7 @@ export function hostCommand({ paths, heapMb, egress }: HostCommandOptions): Jail
       "--quiet",
       "--no-config",
       `--import-map=${fileURLToPath(modules.importMap)}`,
-      `--allow-read=${[bundle, ...writable].join(",")}`,
+      `--allow-read=${readable.join(",")}`,
       `--allow-write=${writable.join(",")}`,
       ...networkFlags(paths, egress),
       "--deny-env",

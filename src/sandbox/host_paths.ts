@@ -19,4 +19,6 @@ export interface HostPaths {
   readonly audit: string | null;
   /** Unix socket of the egress proxy; `null` for no network. */
   readonly egress: string | null;
+  /** Memory of an interpreter that was started before, to start from; `null` where there is none. */
+  readonly snapshot: string | null;
 }

@@ -6,10 +6,10 @@
 import { abortable } from "../async/abortable.ts";
 import { messageOf, ServiceError } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
-import { MAX_TASK_TEXT_BYTES, ProtocolError } from "../../workers/protocol.ts";
+import { MAX_TASK_TEXT_BYTES, ProtocolError, type PythonVersion } from "../../workers/protocol.ts";
 import { closeQuietly } from "./close_quietly.ts";
 import { copyCache } from "./cache_files.ts";
-import { hostCommand, sandboxCode, sandboxDirectory } from "./code.ts";
+import { hostCommand, pythonCode, sandboxCode, sandboxDirectory } from "./code.ts";
 import { EgressAccess } from "./egress/mod.ts";
 import type { Grants } from "./grants.ts";
 import type { ControlGroup, ControlGroups } from "./cgroups/mod.ts";
@@ -24,11 +24,18 @@ const MAX_STDERR_LENGTH = 4_096;
 const MAX_STDERR_READ = 1024 * 1024;
 /** Address space that V8, Deno's threads and its code take before any task: the least that starts is 1,152 MB. */
 const RUNTIME_DATA_MB = 1_152;
+/** The interpreter's own memory, and the compiler's for its WebAssembly, before any task. */
+const PYTHON_DATA_MB = 256;
 const OPEN_FILE_LIMIT = 64;
 /** Descriptors of the connections of a host with network: two in the relay for each, and one in its worker. */
 const NETWORK_FILES = 64;
 /** Longest file that a host may write where nothing asks for more: a file of Deno's cache. */
 const LEAST_FILE_LIMIT_BYTES = 16 * MEGABYTE;
+/** Longest snapshot: the memory of an interpreter that has not run anything. */
+const SNAPSHOT_LIMIT_BYTES = 256 * MEGABYTE;
+/** Where in a filled cache a snapshot lies. Folders of a cache are not copied: each host maps the one file. */
+const SNAPSHOT_FOLDER = "python";
+const SNAPSHOT_FILE = `${SNAPSHOT_FOLDER}/snapshot`;
 
 /** What a host is for: built-in nodes one after the other, or one task of user code. */
 export type HostRole = "node" | "task";
@@ -49,6 +56,8 @@ export interface HostOptions {
   readonly maxUnpackedBytes: number;
   readonly cache: HostCache;
   readonly grants: Grants;
+  /** The interpreter that it runs; absent for TypeScript and JavaScript. */
+  readonly python?: { readonly version: PythonVersion };
   /** Where the kernel's control groups can be had, each host for user code gets one. */
   readonly controlGroups?: ControlGroups | undefined;
 }
@@ -145,16 +154,18 @@ export function killQuietly(child: Deno.ChildProcess): void {
 }
 
 /** The files of a host that is started with these options. */
-export function hostFiles({ id, role, jail, runtimeDirectory, cache, grants }: HostOptions): HostFiles {
+export function hostFiles({ id, role, jail, runtimeDirectory, cache, grants, python }: HostOptions): HostFiles {
   const own = `${runtimeDirectory}/${id}`;
   const outside: HostPaths = {
     bundle: sandboxDirectory(),
     socket: `${own}.sock`,
     cache: cache.kind === "fill" ? cache.directory : `${own}.cache`,
-    code: role === "task" ? own : null,
+    // Python has a file system in memory.
+    code: role === "task" && python === undefined ? own : null,
     scratch: grants.scratchBytes === null ? null : `${own}.scratch`,
     audit: role === "task" ? `${own}.audit` : null,
     egress: grants.networkHosts === null ? null : `${own}.egress.sock`,
+    snapshot: python === undefined || cache.kind === "fill" ? null : snapshotIn(cache.from),
   };
   const { code, scratch, audit } = outside;
   const removable = [code, scratch, audit, cache.kind === "copy" ? outside.cache : null];
@@ -169,9 +180,26 @@ export function hostFiles({ id, role, jail, runtimeDirectory, cache, grants }: H
   };
 }
 
-async function makeFiles({ jail, cache }: HostOptions, { code, scratch, audit, ...paths }: HostPaths): Promise<void> {
+/** The snapshot of a filled cache, if there is one. */
+function snapshotIn(cache: string | null): string | null {
+  if (cache === null) return null;
+  const path = `${cache}/${SNAPSHOT_FILE}`;
+  try {
+    return Deno.statSync(path).isFile ? path : null;
+  } catch {
+    return null;
+  }
+}
+
+async function makeFiles(
+  { jail, cache, python }: HostOptions,
+  { code, scratch, audit, ...paths }: HostPaths,
+): Promise<void> {
   if (audit !== null) await Deno.writeFile(audit, new Uint8Array(), { createNew: true, mode: 0o600 });
-  if (cache.kind === "fill") await Deno.mkdir(cache.directory, { mode: 0o700 });
+  if (cache.kind === "fill") {
+    await Deno.mkdir(cache.directory, { mode: 0o700 });
+    if (python !== undefined) await Deno.mkdir(`${cache.directory}/${SNAPSHOT_FOLDER}`, { mode: 0o700 });
+  }
   // A jail with a file system of its own has empty folders in memory instead, and a copy of the cache in one of them.
   if (jail.type === "bubblewrap") return;
   for (const folder of [code, scratch]) {
@@ -185,15 +213,27 @@ type Means = Pick<LaunchedHost, "files" | "controlGroup" | "egress">;
 
 function spawnHost(options: HostOptions, { files, controlGroup, egress }: Means): Deno.ChildProcess {
   const { outside, inside } = files;
-  const { jail, memoryMb, maxUnpackedBytes, grants, cache, role, runtimeDirectory } = options;
+  const { jail, memoryMb, maxUnpackedBytes, grants, cache, role, runtimeDirectory, python } = options;
   const scratchBytes = grants.scratchBytes ?? 0;
-  const codeBytes = role === "task" ? maxUnpackedBytes : 0;
+  const codeBytes = outside.code === null ? 0 : maxUnpackedBytes;
+  const makesSnapshot = python !== undefined && cache.kind === "fill";
+  const dataMb = (role === "task" && python !== undefined ? PYTHON_DATA_MB : 0) + RUNTIME_DATA_MB + memoryMb;
   const { program, args, env } = jail.enclose({
-    command: hostCommand({ paths: inside, heapMb: memoryMb, egress: egress?.permissions ?? null }),
+    command: hostCommand({
+      paths: inside,
+      heapMb: memoryMb,
+      egress: egress?.permissions ?? null,
+      snapshotFolder: makesSnapshot ? `${inside.cache}/${SNAPSHOT_FOLDER}` : null,
+    }),
     paths: outside,
     cache,
-    dataLimitBytes: (RUNTIME_DATA_MB + memoryMb) * MEGABYTE,
-    fileLimitBytes: Math.max(LEAST_FILE_LIMIT_BYTES, codeBytes, scratchBytes),
+    dataLimitBytes: dataMb * MEGABYTE,
+    fileLimitBytes: Math.max(
+      LEAST_FILE_LIMIT_BYTES,
+      codeBytes,
+      scratchBytes,
+      makesSnapshot ? SNAPSHOT_LIMIT_BYTES : 0,
+    ),
     openFileLimit: egress === undefined ? OPEN_FILE_LIMIT : OPEN_FILE_LIMIT + NETWORK_FILES,
     codeBytes,
     scratchBytes,
@@ -213,7 +253,7 @@ function spawnHost(options: HostOptions, { files, controlGroup, egress }: Means)
 /** The token goes through standard input: arguments and environment can be read by others of the same user. */
 async function writeBootstrap(
   child: Deno.ChildProcess,
-  { role, maxInputBytes, grants }: HostOptions,
+  { role, maxInputBytes, grants, python, cache }: HostOptions,
   { inside, token, egress }: {
     readonly inside: HostPaths;
     readonly token: Uint8Array;
@@ -221,17 +261,23 @@ async function writeBootstrap(
   },
 ): Promise<void> {
   const modules = sandboxCode(inside.bundle);
+  const pythonUrl = python === undefined ? undefined : pythonCode(inside.bundle, python.version);
   const taskWorker = egress === undefined ? modules.taskWorker : modules.networkTaskWorker;
   const bootstrap = {
     socketPath: inside.socket,
     token: token.toHex(),
-    workerUrl: role === "task" ? taskWorker : modules.worker,
+    workerUrl: pythonUrl === undefined ? role === "task" ? taskWorker : modules.worker : `${pythonUrl}worker.js`,
     probeWorkerUrl: modules.probeWorker,
     maxFrameBytes: maxInputBytes + MAX_TASK_TEXT_BYTES,
     codeDirectory: inside.code,
     scratchDirectory: inside.scratch,
     workingDirectory: grants.workingDirectory,
     egress: egress === undefined ? null : { socketPath: inside.egress, ...egress.bootstrap },
+    python: pythonUrl === undefined ? null : {
+      filesUrl: pythonUrl,
+      mode: cache.kind === "fill" ? "snapshot" : inside.snapshot === null ? "cold" : "from snapshot",
+      snapshotPath: inside.snapshot ?? `${inside.cache}/${SNAPSHOT_FILE}`,
+    },
   };
   const stdin = child.stdin.getWriter();
   await stdin.write(new TextEncoder().encode(JSON.stringify(bootstrap)));

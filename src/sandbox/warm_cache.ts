@@ -12,7 +12,7 @@ import { DatabaseSync } from "node:sqlite";
 import { messageOf } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
 import { cacheFiles } from "./cache_files.ts";
-import { sandboxCode } from "./code.ts";
+import { pythonCode, sandboxCode } from "./code.ts";
 import { NO_GRANTS } from "./grants.ts";
 import { HostProcess } from "./host_process.ts";
 import { hostFiles, type HostOptions, type HostRole } from "./launch.ts";
@@ -25,7 +25,8 @@ const WRITE_POLL_MS = 5;
 
 /**
  * Fills a cache by starting a host and ending it once it is ready and its worker's code is in the cache, in
- * the jail of those that will start from it: Deno knows compiled code by its path.
+ * the jail of those that will start from it: Deno knows compiled code by its path. A host of Python's leaves a snapshot
+ * of its interpreter's memory there besides.
  *
  * @returns the folder that others start from; `null` for a compiled program, which carries its own
  * @throws {ServiceError} `SANDBOX_LOST` when the host cannot start
@@ -35,10 +36,12 @@ export async function fillCache(
   options: Omit<HostOptions, "id" | "role" | "cache" | "grants">,
 ): Promise<string | null> {
   if (Deno.build.standalone) return null;
-  const directory = `${options.runtimeDirectory}/${role}.warm-cache`;
+  const { python } = options;
+  const name = python === undefined ? role : `python-${python.version}`;
+  const directory = `${options.runtimeDirectory}/${name}.warm-cache`;
   const warming = {
     ...options,
-    id: `warm-${role}`,
+    id: `warm-${name}`,
     role,
     cache: { kind: "fill", directory },
     grants: NO_GRANTS,
@@ -46,8 +49,13 @@ export async function fillCache(
   {
     const signal = AbortSignal.timeout(options.startTimeoutMs);
     await using _host = await HostProcess.start(warming, { signal });
-    const modules = sandboxCode(hostFiles(warming).inside.bundle);
-    await untilWritten(directory, role === "task" ? modules.taskWorker : modules.worker);
+    const { bundle } = hostFiles(warming).inside;
+    const { taskWorker, worker } = sandboxCode(bundle);
+    const module = role === "task" ? taskWorker : worker;
+    await untilWritten(
+      directory,
+      python === undefined ? module : `${pythonCode(bundle, python.version)}pyodide.asm.mjs`,
+    );
   }
   seal(directory);
   return directory;

@@ -73,6 +73,7 @@ class HandmadeHost implements AsyncDisposable {
       scratchDirectory: null,
       workingDirectory: "",
       egress: null,
+      python: null,
     })));
     await stdin.close();
     return new HandmadeHost(child, await listener.accept());

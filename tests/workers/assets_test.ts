@@ -76,13 +76,13 @@ Deno.test("readAsset() gives the file, and no path when there is none", async ()
   const directory = await Deno.makeTempDir();
   try {
     const folder = new URL(`file://${directory}/`);
-    const missing = await readAsset(NAME, folder);
+    const missing = await readAsset(NAME, new URL(NAME, folder));
     deepEqual(missing, { name: NAME, error: "the sandbox was built without it" });
     await Deno.writeFile(new URL(NAME, folder), EMPTY_MODULE);
-    deepEqual(await readAsset(NAME, folder), { name: NAME, bytes: EMPTY_MODULE });
+    deepEqual(await readAsset(NAME, new URL(NAME, folder)), { name: NAME, bytes: EMPTY_MODULE });
     await Deno.remove(new URL(NAME, folder));
     await Deno.mkdir(new URL(NAME, folder));
-    const unreadable = await readAsset(NAME, folder);
+    const unreadable = await readAsset(NAME, new URL(NAME, folder));
     doesNotMatch(JSON.stringify(unreadable), new RegExp(directory));
     equal("error" in unreadable, true);
   } finally {

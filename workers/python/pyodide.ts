@@ -71,7 +71,7 @@ interface LoadedFile {
  */
 const browser = {
   self: globalThis,
-  location: INDEX_URL,
+  location: new URL(INDEX_URL),
   WorkerGlobalScope: class {
     static [Symbol.hasInstance](): boolean {
       return true;
@@ -118,8 +118,8 @@ export async function loadPyodide(
     return await loadPyodide({
       indexURL: INDEX_URL,
       createPyodideModule,
-      // Nothing of JavaScript is to be seen from Python.
-      jsglobals: {},
+      // What Pyodide's own modules import while they load. Nothing else of JavaScript is to be seen from Python.
+      jsglobals: { Object, setTimeout, clearTimeout },
       env: { HOME: HOME_DIRECTORY },
       stdin: () => null,
       ...(mustSnapshot ? { _makeSnapshot: true } : {}),

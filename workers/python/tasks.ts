@@ -5,6 +5,7 @@
 
 import { type Codec, codecFor } from "../codecs/mod.ts";
 import { parseLiteral } from "../codecs/literal.ts";
+import { zipSync } from "fflate";
 import { readPackage } from "../package/read_package.ts";
 import { readZip } from "../package/read_zip.ts";
 import { DEFAULT_PACKAGE_LIMITS } from "../package/limits.ts";
@@ -22,6 +23,12 @@ const PICKLE = codecFor("pickle");
 const NEVER = new Promise<never>(() => {});
 /** The longest timer that JavaScript has, in milliseconds. */
 const MAX_WAIT_MS = 2 ** 31 - 1;
+
+/** A package like those of tasks. */
+const WARM_UP_PACKAGE = zipSync({
+  "manifest.json": new TextEncoder().encode('{"version":"1.0","type":"code_package","runtime":"python"}'),
+  "code/main.py": new TextEncoder().encode("def main(item):\n    return item\n"),
+});
 
 /** What bounds the values of a task. */
 type ValueLimits = Pick<PackageTask, "memoryLimitBytes" | "maxOutputBytes">;
@@ -59,12 +66,19 @@ export class PythonRuntime implements TaskRuntime {
     const opening = pythonNode === undefined
       ? { entry: this.#load(task) }
       : { entry: { kind: "node", nodeType: pythonNode.nodeType, nodeName: `remote_${pythonNode.nodeType}` } };
-    await operation.complete({ op: "open", mode, ...opening });
+    await operation.complete({ op: "open", mode, config: true, ...opening });
     return new PythonStream(operation, new OutputCredit(creditBytes), services);
   }
 
-  /** There is nothing left to do: an interpreter that waits for its task has been started. */
   warmUp(): Promise<void> {
+    this.#interpreter.warmUp();
+    try {
+      readPackage(WARM_UP_PACKAGE, { entryPoint: "main:main" });
+      PICKLE.decode(PICKLE.encode(new Map<string, Value>([["a", [1, 2.5, "x", null]]])));
+      codecFor("json").encode(codecFor("json").decode(new TextEncoder().encode('{"a": [1, 2.5, "x"]}')));
+    } catch {
+      // A task that meets the same fault tells of it.
+    }
     return Promise.resolve();
   }
 

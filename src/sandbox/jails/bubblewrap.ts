@@ -33,6 +33,7 @@ const CODE = "/code";
 const SCRATCH = "/scratch";
 const AUDIT = "/audit.jsonl";
 const EGRESS = "/egress.sock";
+const SNAPSHOT = "/snapshot";
 
 /** Options that hold for every host; all namespaces are its own, none of them can make another. */
 const ISOLATION = [
@@ -88,7 +89,7 @@ function jailWith(libraries: readonly string[], filters: SeccompFiles | null): J
     type: "bubblewrap",
     description:
       `own namespaces (user, pid, network, ipc, uts, mount) with a read-only root, resource limits, ${filter}`,
-    inside: ({ bundle, code, scratch, audit, egress }) => ({
+    inside: ({ bundle, code, scratch, audit, egress, snapshot }) => ({
       bundle: bundle && BUNDLE,
       socket: SOCKET,
       cache: CACHE,
@@ -96,6 +97,7 @@ function jailWith(libraries: readonly string[], filters: SeccompFiles | null): J
       scratch: scratch && SCRATCH,
       audit: audit && AUDIT,
       egress: egress && EGRESS,
+      snapshot: snapshot && SNAPSHOT,
     }),
     enclose: (spec) => enclose(spec, libraries, filters),
   };
@@ -104,7 +106,7 @@ function jailWith(libraries: readonly string[], filters: SeccompFiles | null): J
 function enclose(spec: JailSpec, libraries: readonly string[], filters: SeccompFiles | null): JailedCommand {
   const { program, args, env } = spec.command;
   const cached = cachedFiles(spec.cache);
-  const { bundle, socket, code, scratch, audit, egress } = spec.paths;
+  const { bundle, socket, code, scratch, audit, egress, snapshot } = spec.paths;
   const bubblewrap: JailedCommand = {
     program: "bwrap",
     args: [
@@ -113,6 +115,7 @@ function enclose(spec: JailSpec, libraries: readonly string[], filters: SeccompF
       ...readOnly(program, PROGRAM),
       ...libraries.flatMap((path) => readOnly(path, path)),
       ...(bundle === null ? [] : readOnly(bundle, BUNDLE)),
+      ...(snapshot === null ? [] : readOnly(snapshot, SNAPSHOT)),
       ...(socket === "" ? [] : ["--bind", socket, SOCKET]),
       ...(egress === null ? [] : ["--bind", egress, EGRESS]),
       ...(audit === null ? [] : ["--bind", audit, AUDIT]),
@@ -180,7 +183,16 @@ async function sharedLibraries(program: string): Promise<readonly string[]> {
 async function tryOut(jail: Jail): Promise<void> {
   const { program, args, env } = jail.enclose({
     command: { program: Deno.execPath(), args: ["--version"], env: { DENO_DIR: CACHE, NO_COLOR: "1" } },
-    paths: { bundle: null, socket: "", cache: "", code: null, scratch: null, audit: null, egress: null },
+    paths: {
+      bundle: null,
+      socket: "",
+      cache: "",
+      code: null,
+      scratch: null,
+      audit: null,
+      egress: null,
+      snapshot: null,
+    },
     cache: { kind: "copy", from: null },
     dataLimitBytes: 2 ** 31,
     fileLimitBytes: CACHE_BYTES,

@@ -42,6 +42,10 @@ def close():
         contents = getattr(module, "__dict__", None)
         if isinstance(contents, dict):
             contents.clear()
+    for thing in gc.get_objects():
+        # Finders and loaders of JavaScript modules hold what they gave.
+        if _is_closed(type(thing).__module__) and isinstance(getattr(thing, "__dict__", None), dict):
+            thing.__dict__.clear()
     main = sys.modules["__main__"].__dict__
     for name in [name for name in main if not name.startswith("__")]:
         del main[name]
