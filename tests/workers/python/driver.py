@@ -49,7 +49,7 @@ class Lines(unittest.TestResult):
 
 
 def main() -> None:
-    sys.path[:0] = [FOLDER, sys.argv[1]]
+    sys.path[:0] = [FOLDER, os.path.abspath(sys.argv[1])]
     suite = unittest.defaultTestLoader.discover(FOLDER)
     lines = Lines(sys.stdout)
     lines.write({"plan": suite.countTestCases()})

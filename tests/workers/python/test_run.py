@@ -85,6 +85,12 @@ MAIN = """
         task = asyncio.create_task(background())
         await asyncio.Event().wait()
 
+    async def cancels_timers(count):
+        for _ in range(count):
+            await asyncio.wait_for(asyncio.sleep(0), 3600)
+        await asyncio.sleep(0.001)
+        return len(asyncio.get_running_loop()._scheduled) < 200
+
     class Tool:
         factor = 2
         def double(self, value):
@@ -146,7 +152,7 @@ class Run(InterpreterTest):
         self.expect(self.do("start", environment={"GREETING": "hello"}), "done")
         result = self.result_of("plain", 1)
         self.assertEqual(result["cwd"], os.path.realpath(PLACES.package))
-        self.assertEqual(result["environment"], {"GREETING": "hello", "HOME": "/home/user"})
+        self.assertEqual(result["environment"], {"GREETING": "hello", "HOME": PLACES.home})
 
     def test_says_how_long_coroutines_sleep(self) -> None:
         self.result_of("coroutine", 1)
@@ -209,6 +215,18 @@ class Run(InterpreterTest):
         self.expect(self.run_task("gives_what_no_pickle_holds"), "unwritable", "Cannot pickle the result: TypeError:")
         self.expect(self.run_task("gives_strange"), "unwritable", "RuntimeError: not me")
         self.assertFalse(os.path.exists(PLACES.file("output")))
+
+    def test_prefers_the_packages_module_to_one_of_the_same_name_that_is_loaded(self) -> None:
+        self.package(statistics="def main(value):\n    return 'mine'")
+        import statistics
+
+        self.assertIn("python", statistics.__file__)
+        for _ in range(2):
+            self.expect(self.run_task("main", module="statistics"), "done")
+            self.assertEqual(self.output(), "mine")
+
+    def test_forgets_timers_that_were_cancelled(self) -> None:
+        self.assertEqual(self.result_of("cancels_timers", 500), True)
 
     def test_survives_recursion(self) -> None:
         self.expect(self.run_task("calls_itself"), "raised", "RecursionError: maximum recursion depth exceeded")
