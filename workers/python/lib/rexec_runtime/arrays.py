@@ -71,10 +71,21 @@ class DType:
         return hash(self.str)
 
     def __repr__(self) -> str:
-        return f"dtype({self.name if self._order != '>' else self.str!r})"
+        return f"dtype({str(self)!r})"
 
     def __str__(self) -> str:
-        return self.name
+        return self.str if self.kind in "SUV" or self.byteorder == ">" else self.name
+
+    def swapped(self, data: bytes) -> tuple[DType, bytes]:
+        """The same with the other order of bytes."""
+        width = 4 if self.kind == "U" else self.itemsize // 2 if self.kind == "c" else self.itemsize
+        turned = bytearray(len(data))
+        for at in range(width):
+            turned[at::width] = data[width - 1 - at :: width]
+        made = DType(self._code)
+        if self._state is not None:
+            made.__setstate__((self._state[0], "<", *self._state[2:]))
+        return made, bytes(turned)
 
     def elements(self, data: bytes) -> list[Any]:
         """The elements that bytes hold; those of a kind that Python does not have are bytes."""
@@ -124,7 +135,10 @@ class Array:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         shape, dtype, fortran, data = state[-4:]
-        self._fill(shape, dtype, data.encode("latin-1") if isinstance(data, str) else data, fortran)
+        data = data.encode("latin-1") if isinstance(data, str) else data
+        if isinstance(dtype, DType) and dtype.str[0] == ">" and not isinstance(data, list):
+            dtype, data = dtype.swapped(data)  # numpy turns it as well
+        self._fill(shape, dtype, data, fortran)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return reconstruct, (Array, (0,), b"b"), (1, self.shape, self.dtype, self._fortran, self._data)
@@ -245,7 +259,7 @@ class Array:
 
     def __repr__(self) -> str:
         text = repr(self.tolist()) if self.size <= 1000 else f"<{self.size} elements>"
-        return f"array({text}, shape={self.shape}, dtype={self.dtype.name})"
+        return f"array({text}, shape={self.shape}, dtype={self.dtype})"
 
 
 def reconstruct(kind: Any, shape: Any, code: Any) -> Array:

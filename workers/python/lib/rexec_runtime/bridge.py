@@ -12,7 +12,16 @@ import os
 import time
 from typing import Any
 
-from .failures import Invalid, Unreadable, Unwritable, UserFailure, message_of, traceback_of
+from .failures import (
+    MAX_MESSAGE_LENGTH,
+    Invalid,
+    Unreadable,
+    Unwritable,
+    UserFailure,
+    clean,
+    message_of,
+    traceback_of,
+)
 from .loop import DrivenLoop, start_loop
 from .operations import Operations
 from .pickling import save
@@ -160,7 +169,7 @@ def _verdict(operation: _Operation) -> dict[str, Any]:
 def _describe(error: BaseException) -> dict[str, Any]:
     for kind, state in ((Invalid, "invalid"), (Unreadable, "unreadable"), (Unwritable, "unwritable")):
         if isinstance(error, kind):
-            return {"state": state, "message": str(error)[:8192]}
+            return {"state": state, "message": clean(str(error), MAX_MESSAGE_LENGTH)}
     raised = error.raised if isinstance(error, UserFailure) else error
     traceback = traceback_of(raised)
     if isinstance(raised, KeyboardInterrupt) and interrupted():

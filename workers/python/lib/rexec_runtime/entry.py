@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +21,7 @@ def load_entry(module: str, attribute: str, *, bind: bool = False) -> Any:
     :class:`Invalid` where there is no such thing, and :class:`UserFailure` for what the module's code raises.
     """
     name = f"{module}:{attribute}"
+    _prefer_package(module.partition(".")[0])
     try:
         value: Any = guard(import_module, module)
     except UserFailure as failure:
@@ -39,6 +41,21 @@ def load_entry(module: str, attribute: str, *, bind: bool = False) -> Any:
         if bind and isinstance(owner, type) and inspect.isfunction(inspect.getattr_static(owner, part, None)):
             value = guard(getattr, guard(owner), part)
     return value
+
+
+def _prefer_package(top: str) -> None:
+    """Forgets a module of another place that was imported before, where the package has one of the same name."""
+    path = os.path.join(PLACES.package, top)
+    is_there = os.path.isfile(path + ".py") or os.path.isdir(path)
+    loaded = sys.modules.get(top)
+    if is_there and loaded is not None and not _is_of_package(loaded):
+        for name in [name for name in sys.modules if name == top or name.startswith(top + ".")]:
+            del sys.modules[name]
+
+
+def _is_of_package(module: Any) -> bool:
+    places = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]
+    return any(PLACES.holds(place) for place in places)
 
 
 def require_callable(value: Any, module: str, attribute: str) -> None:

@@ -162,4 +162,5 @@ async def end_background(loop: DrivenLoop) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             context = {"message": "unhandled exception while a task was ended", "exception": error, "task": task}
             loop.call_exception_handler(context)
-    await loop.shutdown_asyncgens()
+    # Not shutdown_asyncgens(), after which the loop takes no more of them.
+    await asyncio.gather(*(generator.aclose() for generator in list(loop._asyncgens)), return_exceptions=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -106,7 +106,7 @@ class Operations:
         return self._object
 
 
-async def _send(outputs: AsyncIterator[Any], emit: Emit) -> None:
+async def _send(outputs: AsyncGenerator[Any, None], emit: Emit) -> None:
     async with aclosing(outputs):
         async for output in outputs:
             await emit(output)

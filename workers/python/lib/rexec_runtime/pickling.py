@@ -144,7 +144,7 @@ def _of_package(module: str, name: str) -> Any:
     if not PLACES.holds(getattr(found, "__file__", None)):
         return None
     for part in name.split("."):
-        if found is not sys.modules.get(module) and not isinstance(found, type):
+        if part.startswith("__") or found is not sys.modules.get(module) and not isinstance(found, type):
             return None
         found = vars(found).get(part)
     is_theirs = isinstance(found, (type, FunctionType)) and found.__module__ == module

@@ -21,6 +21,8 @@ class Places:
         self.package = os.path.join(root, "package")
         #: Installed dependencies.
         self.packages = os.path.join(root, "packages")
+        #: What `HOME` names.
+        self.home = os.path.join(root, "home", "user")
 
     def file(self, name: str) -> str:
         """Path of one of the bridge's own files."""
@@ -28,8 +30,8 @@ class Places:
 
     def enter(self) -> None:
         """Makes the package importable and the working directory."""
-        os.makedirs(self.run, exist_ok=True)
-        os.makedirs(self.package, exist_ok=True)
+        for folder in (self.run, self.package, self.home):
+            os.makedirs(folder, exist_ok=True)
         os.chdir(self.package)
         sys.path[:] = [self.package, *(path for path in sys.path if path not in (self.package, self.packages, ""))]
         sys.path.append(self.packages)

@@ -10,8 +10,7 @@ import time
 import uuid
 from types import ModuleType
 
-_HOME = "/home/user"
-
+from .places import PLACES
 
 def reseed() -> None:
     """Takes new randomness wherever the standard library keeps some. (`secrets` and `uuid4` keep none.)"""
@@ -29,7 +28,7 @@ def reseed() -> None:
 def set_environment(environment: dict[str, str]) -> None:
     """Gives the process exactly these variables, and a home."""
     os.environ.clear()
-    os.environ.update({"HOME": _HOME, **environment})
+    os.environ.update({"HOME": PLACES.home, **environment})
     os.environ.pop("PYTHONHASHSEED", None)
     if hasattr(time, "tzset"):
         time.tzset()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from typing import Any
 
 from .failures import UserFailure
@@ -34,7 +35,7 @@ def is_iterator(value: Any) -> bool:
     return isinstance(value, (Iterator, AsyncIterator))
 
 
-async def items_of(iterator: Any) -> AsyncIterator[Any]:
+async def items_of(iterator: Any) -> AsyncGenerator[Any, None]:
     """The items of an iterator, plain or async; left early, it is closed. Raises :class:`UserFailure`."""
     is_async = isinstance(iterator, AsyncIterator)
     try:
@@ -61,15 +62,13 @@ async def collect(value: Any) -> Any:
     """The items of an iterator as a list; anything else as it is. Raises :class:`UserFailure`."""
     if not is_iterator(value):
         return value
-    return [item async for item in items_of(value)]
+    async with aclosing(items_of(value)) as items:
+        return [item async for item in items]
 
 
 async def first_of(value: Any) -> Any:
     """The first item of an iterator, None where there is none; anything else as it is. Raises :class:`UserFailure`."""
     if not is_iterator(value):
         return value
-    items = items_of(value)
-    try:
+    async with aclosing(items_of(value)) as items:
         return await anext(items, None)
-    finally:
-        await items.aclose()

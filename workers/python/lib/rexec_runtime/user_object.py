@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from types import ModuleType
 from typing import Any
@@ -66,7 +66,7 @@ class UserObject:
             raise failure
         return made
 
-    async def process(self, item: Any) -> AsyncIterator[Any]:
+    async def process(self, item: Any) -> AsyncGenerator[Any, None]:
         """The outputs of one more input: zero to many. None gives none, each item of a generator one."""
         processor = self._processor
         if self._cleaned or processor is None:
@@ -80,7 +80,7 @@ class UserObject:
             async for output in outputs:
                 yield output
 
-    async def flush(self) -> AsyncIterator[Any]:
+    async def flush(self) -> AsyncGenerator[Any, None]:
         """Ends the input, and gives what is left. A further input would begin a new run over a stream of its own."""
         if self._cleaned:
             raise self._refusal("flush")
@@ -158,7 +158,7 @@ def _construct(kind: type, config: dict[str, Any]) -> Any:
     return kind(**{name: value for name, value in config.items() if name in keywords})
 
 
-async def _outputs_of(function: Callable[..., Any], *args: Any) -> AsyncIterator[Any]:
+async def _outputs_of(function: Callable[..., Any], *args: Any) -> AsyncGenerator[Any, None]:
     value = await settle(function, *args)
     if value is None:
         return
@@ -170,7 +170,7 @@ async def _outputs_of(function: Callable[..., Any], *args: Any) -> AsyncIterator
             yield item
 
 
-async def _stream_of(args: list[Any] | tuple[Any, ...]) -> AsyncIterator[Any]:
+async def _stream_of(args: list[Any] | tuple[Any, ...]) -> AsyncGenerator[Any, None]:
     """Arguments of one call as a stream of inputs."""
     for arg in args:
         yield arg

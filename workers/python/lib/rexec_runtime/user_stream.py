@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from .failures import UserFailure
@@ -94,17 +94,15 @@ class StreamRun:
         self._finished = False
         self._closing = False
 
-    async def process(self, item: Any) -> AsyncIterator[Any]:
+    def process(self, item: Any) -> AsyncGenerator[Any, None]:
         """Gives one more input, and its outputs as they are pulled. Raises :class:`UserFailure`."""
         self._feed.push(item)
-        async for output in self._outputs():
-            yield output
+        return self._outputs()
 
-    async def flush(self) -> AsyncIterator[Any]:
+    def flush(self) -> AsyncGenerator[Any, None]:
         """Ends the input; gives what the generator yields until it returns. Raises :class:`UserFailure`."""
         self._feed.end()
-        async for output in self._outputs():
-            yield output
+        return self._outputs()
 
     async def close(self) -> None:
         """Ends the generator where it stands: its `finally` runs. Waits for it, however long that takes."""
@@ -115,7 +113,7 @@ class StreamRun:
         self._finished = True
         self._raise_failure()
 
-    async def _outputs(self) -> AsyncIterator[Any]:
+    async def _outputs(self) -> AsyncGenerator[Any, None]:
         if self._task is None:
             # One task for the whole run: cancel scopes and context variables of the generator belong to one.
             self._task = asyncio.get_running_loop().create_task(self._run())

@@ -8,10 +8,15 @@ from typing import Any
 
 _DEFAULT_TTL = timedelta(hours=24)
 
+#: Where the SDK has these classes, and pickles look for them.
+_SDK_MODULE = "remotemedia.core.node"
+
 
 @dataclass
 class SessionState:
     """One session's values by name."""
+
+    __module__ = _SDK_MODULE
 
     session_id: str
     data: dict[str, Any] = field(default_factory=dict)
@@ -45,6 +50,8 @@ class SessionState:
 
 class StateManager:
     """The sessions of one node. Those that nobody used for the time to live are forgotten when another one is asked for."""
+
+    __module__ = _SDK_MODULE
 
     def __init__(
         self,
