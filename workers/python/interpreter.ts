@@ -110,7 +110,9 @@ export class Interpreter {
     const warming = python.pyimport(WARMING_MODULE) as WarmingModule; // likewise
     const closing = python.pyimport("rexec_runtime.closing") as ClosingModule; // likewise
     closing.close();
-    return new Interpreter(python, { bridge, warming, flags });
+    const interpreter = new Interpreter(python, { bridge, warming, flags });
+    interpreter.#run({ op: "start" });
+    return interpreter;
   }
 
   /** Starts an interpreter and gives its memory, from which others start faster; `undefined` where that cannot be had. */
@@ -170,6 +172,20 @@ export class Interpreter {
     } catch (cause) {
       if (cause instanceof TaskError) throw cause;
       throw new TaskError("TASK_FAILED", "Cannot read output: the code has taken it away", { cause });
+    }
+  }
+
+  /** Sets the environment variables of the task. */
+  setEnvironment(environment: Readonly<Record<string, string>>): void {
+    this.#run({ op: "environment", environment });
+  }
+
+  /** Runs an operation of ours before any code of the user's. */
+  #run(request: Readonly<Record<string, unknown>>): void {
+    this.begin(request);
+    const answer = this.poll();
+    if (answer.state !== "done") {
+      throw new TaskError("TASK_FAILED", `The Python interpreter did not start: ${JSON.stringify(answer)}`);
     }
   }
 

@@ -46,7 +46,7 @@ export class PythonRuntime implements TaskRuntime {
   async run(task: PackageTask, services: TaskServices): Promise<Uint8Array> {
     const operation = this.#operation(task, services);
     const codec = codecFor(task.format);
-    this.#start(task);
+    this.#prepare(task);
     const { pythonNode } = task.options;
     const request = pythonNode === undefined
       ? { op: "run", ...entryOf(this.#load(task)) }
@@ -59,7 +59,7 @@ export class PythonRuntime implements TaskRuntime {
 
   async open(task: PackageTask, options: PackageStreamOptions, services: StreamServices): Promise<TaskStream> {
     const operation = this.#operation(task, services);
-    this.#start(task);
+    this.#prepare(task);
     const { mode, config, creditBytes } = options;
     const { pythonNode } = task.options;
     operation.send("config", literals(config));
@@ -87,10 +87,8 @@ export class PythonRuntime implements TaskRuntime {
   }
 
   /** Before the package is there, so that no module of it can take the place of one that this needs. */
-  #start({ options: { environment } }: PackageTask): void {
-    this.#interpreter.begin({ op: "start", environment });
-    const { state } = this.#interpreter.poll();
-    if (state !== "done") throw new TaskError("TASK_FAILED", "The Python interpreter did not start");
+  #prepare({ options: { environment } }: PackageTask): void {
+    if (Object.keys(environment).length > 0) this.#interpreter.setEnvironment(environment);
   }
 
   /** Puts the package in its place. @returns what of it is run */

@@ -149,7 +149,8 @@ class Run(InterpreterTest):
 
     def test_starts_in_the_package_with_the_environment_of_its_request_alone(self) -> None:
         os.environ["SECRET"] = "not for tasks"
-        self.expect(self.do("start", environment={"GREETING": "hello"}), "done")
+        self.expect(self.do("start"), "done")
+        self.expect(self.do("environment", environment={"GREETING": "hello"}), "done")
         result = self.result_of("plain", 1)
         self.assertEqual(result["cwd"], os.path.realpath(PLACES.package))
         self.assertEqual(result["environment"], {"GREETING": "hello", "HOME": PLACES.home})

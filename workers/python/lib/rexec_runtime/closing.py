@@ -11,7 +11,7 @@ import importlib.abc
 import sys
 import time
 
-from rexec_runtime import sleeping
+from rexec_runtime import loop, sleeping
 
 #: Names of modules, and of everything below them, that no code of a user's may import.
 CLOSED = ("js", "pyodide_js", "pyodide", "_pyodide", "_pyodide_core", "_ctypes", "ctypes")
@@ -36,7 +36,7 @@ def close():
     sys.meta_path.insert(0, _ClosedFinder())
     sys.excepthook = sys.__excepthook__
     sys.unraisablehook = sys.__unraisablehook__
-    time.sleep = sleeping.sleep
+    time.sleep = loop._sleep = sleeping.sleep
     for name in [name for name in sys.modules if _is_closed(name)]:
         module = sys.modules.pop(name)
         contents = getattr(module, "__dict__", None)

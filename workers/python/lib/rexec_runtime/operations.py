@@ -32,6 +32,7 @@ class Operations:
         """The operation of this name. Raises :class:`Invalid`."""
         found = {
             "start": self._start,
+            "environment": self._environment,
             "run": self._run,
             "open": self._open,
             "process": self._process,
@@ -46,10 +47,13 @@ class Operations:
 
     async def _start(self, request: Request, emit: Emit) -> None:
         reseed()
-        set_environment(request.get("environment") or {})
+        set_environment({})
         clean_main()
         log_to_console()
         PLACES.enter()
+
+    async def _environment(self, request: Request, emit: Emit) -> None:
+        set_environment(request["environment"])
 
     async def _run(self, request: Request, emit: Emit) -> None:
         module, attribute = request["module"], request["attribute"]
