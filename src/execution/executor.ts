@@ -3,19 +3,21 @@
  * @module
  */
 
-import type { ExecutionSectionOptions, PolicyOptions, SessionOptions } from "../config/schema.ts";
+import type { ExecutionSectionOptions, PolicyOptions, PythonOptions, SessionOptions } from "../config/schema.ts";
+import { PYTHON_VERSIONS, type PythonVersion } from "../../workers/protocol.ts";
 import { ServiceError } from "../errors.ts";
-import { type Grants, NO_GRANTS } from "../sandbox/grants.ts";
+import { NO_GRANTS } from "../sandbox/grants.ts";
 import type { HostProcess, NodeDescription } from "../sandbox/host_process.ts";
 import type { HostPool } from "../sandbox/host_pool.ts";
 import type { TaskHostPool } from "../sandbox/task_host_pool.ts";
 import { audit, type AuditEvent } from "./audit.ts";
 import { ANONYMOUS, Callers, type TaskLease } from "./callers.ts";
+import type { DependencyResolver } from "./dependencies.ts";
 import { refuseUngranted, resolveGrants } from "./grants.ts";
 import { Lanes, type PoolStarters } from "./lanes.ts";
-import { type ExecutionLimits, resolveLimits } from "./limits.ts";
+import { resolveLimits } from "./limits.ts";
 import { type ExecutionObserver, type ExecutionTotals, TotalsMeter } from "./observer.ts";
-import { planNode, planPackage, type TaskPlan } from "./plans.ts";
+import { Planner, type TaskPlan } from "./plans.ts";
 import {
   CUSTOM_TASK,
   type CustomTaskExecution,
@@ -35,8 +37,6 @@ export { CUSTOM_TASK } from "./requests.ts";
 export type { CustomTaskExecution, NodeExecution, SessionRequest } from "./requests.ts";
 export type { ExecutionReport } from "./task_run.ts";
 
-const NOTHING = new Uint8Array();
-
 /** What opening a session came to. */
 export interface SessionOpening {
   /** Absent unless the report's status is SUCCESS. */
@@ -49,6 +49,9 @@ export interface ExecutorOptions extends PoolStarters {
   readonly execution: ExecutionSectionOptions;
   readonly sessions: SessionOptions;
   readonly policy: PolicyOptions;
+  readonly python: PythonOptions;
+  /** Where packages come from that user code depends on. */
+  readonly dependencies: DependencyResolver;
   readonly observer: ExecutionObserver;
 }
 
@@ -68,6 +71,7 @@ export class Executor implements AsyncDisposable {
   readonly sessions: Sessions;
   readonly #options: ExecutorOptions;
   readonly #lanes: Lanes;
+  readonly #planner: Planner;
   readonly #bounds: InputBounds;
   readonly #nodeTypes: ReadonlySet<string>;
   readonly #idPrefix = crypto.randomUUID().slice(0, 8);
@@ -82,17 +86,38 @@ export class Executor implements AsyncDisposable {
     this.callers = new Callers({ policy: options.policy, defaults: options.execution.defaults });
     this.#lanes = lanes;
     this.#bounds = { maxInputBytes: options.execution.maxInputMb * MEGABYTE };
+    const { execution, python, dependencies } = options;
+    this.#planner = new Planner({
+      lanes,
+      execution,
+      python,
+      dependencies,
+      bounds: this.#bounds,
+      creditBytes: () => this.sessions.unreadLimitBytes,
+    });
     this.#nodeTypes = new Set([...lanes.nodes.pool.nodes.map(({ nodeType }) => nodeType), CUSTOM_TASK]);
   }
 
   /** Starts the pools and waits until they are warm. @throws {ServiceError} when a sandbox cannot start */
   static async start(options: ExecutorOptions): Promise<Executor> {
-    return new Executor(options, await Lanes.start(options.execution, options));
+    return new Executor(options, await Lanes.start(options));
   }
 
   /** The nodes that can be asked for. */
   get nodes(): readonly NodeDescription[] {
-    return this.#lanes.nodes.pool.nodes;
+    const { nodes } = this.#lanes.nodes.pool;
+    return this.#lanes.python === undefined ? nodes.filter(({ runtime }) => runtime !== "python") : nodes;
+  }
+
+  /** Versions of Python that tasks may have, the default one first; none where Python is not run. */
+  get pythonVersions(): readonly PythonVersion[] {
+    const { enabled, version } = this.#options.python;
+    return enabled ? [version, ...PYTHON_VERSIONS.filter((other) => other !== version)] : [];
+  }
+
+  /** Has sandboxes of Python wait ready, where they are to; in the background. */
+  warmUpPython(): void {
+    this.#lanes.python?.warmUp();
   }
 
   /** Executions that wait for a sandbox. */
@@ -120,6 +145,11 @@ export class Executor implements AsyncDisposable {
     return this.#lanes.tasks.pool.load;
   }
 
+  /** Sandbox hosts for Python by what they do; `undefined` where it is not run. */
+  get pythonLoad(): TaskHostPool["load"] | undefined {
+    return this.#lanes.python?.load;
+  }
+
   /** Processes of the sandboxes, for accounting. */
   get hosts(): readonly HostProcess[] {
     return this.#lanes.hosts;
@@ -142,13 +172,13 @@ export class Executor implements AsyncDisposable {
     { signal, caller = ANONYMOUS }: ExecutionContext,
   ): Promise<ExecutionReport> {
     this.#refuseWhileDraining();
+    const terms = this.callers.termsFor(caller);
+    const { policy } = terms;
     const { limits, lease } = this.#admit(caller, () => {
-      const terms = this.callers.termsFor(caller);
-      refuseUngranted(request.options, terms.policy);
+      refuseUngranted(request.options, policy);
       return { limits: resolveLimits(request.options, terms), lease: this.callers.admitTask(caller) };
     });
-    const bounds = this.#bounds;
-    const plan = planNode(request, { caller, limits, bounds, lane: this.#lanes.nodes, opens: false });
+    const plan = this.#planner.planNode(request, { caller, limits, policy });
     return this.#run(plan, lease, { kind: request.nodeType, caller, signal });
   }
 
@@ -162,7 +192,6 @@ export class Executor implements AsyncDisposable {
     request: CustomTaskExecution,
     { signal, caller = ANONYMOUS }: ExecutionContext,
   ): Promise<ExecutionReport> {
-    const { execution } = this.#options;
     const terms = this.callers.termsFor(caller);
     const { policy } = terms;
     const { limits, grants } = this.#admit(caller, () => ({
@@ -172,9 +201,7 @@ export class Executor implements AsyncDisposable {
     const reuseKey = await reuseKeyOf(request.codePackage, { caller, grants, policy });
     this.#refuseWhileDraining();
     const lease = this.#admit(caller, () => this.callers.admitTask(caller));
-    const need = { grants, reuseKey };
-    const bounds = this.#bounds;
-    const plan = planPackage(request, { caller, limits, bounds, lane: this.#lanes.tasks, need, policy, execution });
+    const plan = this.#planner.planTask(request, { caller, limits, policy, grants, reuseKey });
     return this.#run(plan, lease, { kind: CUSTOM_TASK, caller, signal });
   }
 
@@ -220,13 +247,14 @@ export class Executor implements AsyncDisposable {
       lease,
       audit: identity.audit,
     });
+    const { policy } = terms;
     const plan = isNode
-      ? this.#planNodeStream(request, { caller, limits })
-      : this.#planPackageStream(request, { caller, limits, grants, policy: terms.policy });
+      ? this.#planner.planNodeStream(request, { caller, limits, policy })
+      : this.#planner.planPackageStream(request, { caller, limits, policy, grants });
     const run = new TaskRun({ ...identity, ...plan, stream: opened.sink });
     try {
-      if (plan.fault === undefined) run.start(signal);
-      else run.refuse(plan.fault);
+      if (plan.refusal === undefined) run.start(signal);
+      else run.refuse(plan.refusal);
       const report = await this.#track(run, { kind, caller });
       const session = await opened.settle(report);
       if (session === undefined) {
@@ -279,42 +307,6 @@ export class Executor implements AsyncDisposable {
     await this.#lanes[Symbol.asyncDispose]();
   }
 
-  #planNodeStream(
-    { nodeType, config }: SessionRequest,
-    of: { readonly caller: string; readonly limits: ExecutionLimits },
-  ): TaskPlan {
-    const bounds = this.#bounds;
-    return planNode({ nodeType, config, input: NOTHING, format: "" }, {
-      ...of,
-      bounds,
-      lane: this.#lanes.nodes,
-      opens: true,
-    });
-  }
-
-  #planPackageStream(
-    request: SessionRequest,
-    { grants, ...of }: {
-      readonly caller: string;
-      readonly limits: ExecutionLimits;
-      readonly grants: Grants;
-      readonly policy: PolicyOptions;
-    },
-  ): TaskPlan {
-    const { mode, config, codePackage, options } = request;
-    // Clients of the plain contract have no other place for it.
-    const entryPoint = request.entryPoint === "" ? config.get("entry_point") ?? "" : request.entryPoint;
-    const bounds = this.#bounds;
-    return planPackage({ codePackage, entryPoint, input: NOTHING, format: "", dependencies: [], options }, {
-      ...of,
-      bounds,
-      lane: this.#lanes.tasks,
-      need: { grants, reuseKey: null },
-      execution: this.#options.execution,
-      stream: { mode, config: Object.fromEntries(config), creditBytes: this.sessions.unreadLimitBytes },
-    });
-  }
-
   /** Runs what has been admitted, and gives its place in the quota back when it ends. */
   async #run(
     plan: TaskPlan,
@@ -322,8 +314,8 @@ export class Executor implements AsyncDisposable {
     { signal, ...of }: { readonly kind: string; readonly caller: string; readonly signal: AbortSignal },
   ): Promise<ExecutionReport> {
     const run = new TaskRun({ ...this.#identify(of.caller), ...plan });
-    if (plan.fault === undefined) start(run, lease, signal);
-    else run.refuse(plan.fault);
+    if (plan.refusal === undefined) start(run, lease, signal);
+    else run.refuse(plan.refusal);
     try {
       return await this.#track(run, of);
     } finally {

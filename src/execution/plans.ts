@@ -3,12 +3,14 @@
  * @module
  */
 
-import type { ExecutionSectionOptions, PolicyOptions } from "../config/schema.ts";
-import type { PackageStreamOptions } from "../../workers/protocol.ts";
-import type { HostPool } from "../sandbox/host_pool.ts";
-import type { TaskHostNeed, TaskHostPool } from "../sandbox/task_host_pool.ts";
-import type { Lane } from "./lanes.ts";
+import type { ExecutionSectionOptions, PolicyOptions, PythonOptions } from "../config/schema.ts";
+import type { PackageStreamOptions, PackageTask, PythonNode, PythonVersion } from "../../workers/protocol.ts";
+import { type Grants, NO_GRANTS } from "../sandbox/grants.ts";
+import type { DependencyRequest, DependencyResolver } from "./dependencies.ts";
+import type { Lanes, UserCodeLane } from "./lanes.ts";
 import type { ExecutionLimits } from "./limits.ts";
+import { ofPickle, type PackageHint, peekPackage } from "./package_peek.ts";
+import { findPickle } from "./python_evidence.ts";
 import {
   type CustomTaskExecution,
   type InputBounds,
@@ -17,69 +19,219 @@ import {
   nodeMessage,
   packageFault,
   packageMessage,
+  type SessionRequest,
 } from "./requests.ts";
 import type { RunOptions } from "./task_run.ts";
+import { inputTooLong, invalidTask, type Verdict } from "./verdict.ts";
+
+const NOTHING = new Uint8Array();
 
 /** All of a run that follows from its request. */
-export interface TaskPlan
-  extends Pick<RunOptions, "subject" | "logFields" | "message" | "limits" | "maxRestarts" | "tryPlace" | "queue"> {
-  /** Why the request is too long to be sent to a sandbox; `undefined` when it is not. */
-  readonly fault: string | undefined;
+export interface TaskPlan extends
+  Pick<
+    RunOptions,
+    "subject" | "logFields" | "message" | "limits" | "maxRestarts" | "tryPlace" | "queue" | "prepare"
+  > {
+  /** What the request comes to without being run: it is too long, or asks for what there is not. */
+  readonly refusal: Verdict | undefined;
 }
 
-/** What every plan is made with. */
-interface PlanContext {
+/** Whose a task is, and what it may use. */
+export interface PlanContext {
   readonly caller: string;
   readonly limits: ExecutionLimits;
+  readonly policy: PolicyOptions;
+}
+
+/** What plans are made with. */
+export interface PlannerOptions {
+  readonly lanes: Lanes;
+  readonly execution: ExecutionSectionOptions;
+  readonly python: PythonOptions;
+  readonly dependencies: DependencyResolver;
   readonly bounds: InputBounds;
+  /** Bytes of outputs that a new stream may send at once. */
+  readonly creditBytes: () => number;
 }
 
-/** A built-in node: pure, so that it may be started once more after a host died under it. */
-export function planNode(
-  request: Omit<NodeExecution, "options">,
-  { caller, limits, bounds, lane, opens }: PlanContext & {
-    readonly lane: Lane<HostPool>;
-    /** Whether a stream is opened with it. */
-    readonly opens: boolean;
-  },
-): TaskPlan {
-  const { nodeType } = request;
-  const message = nodeMessage(request, limits);
-  const { pool, queue } = lane;
-  return {
-    subject: "Node execution",
-    logFields: { node_type: nodeType, caller },
-    message,
-    limits,
-    maxRestarts: 1,
-    tryPlace: opens ? (task) => pool.tryOpen(task, nodeType) : (task) => pool.tryRun(task, nodeType),
-    queue,
-    fault: nodeFault(message, bounds),
-  };
+/** What of user code is run, in the terms of its request. */
+interface UserCode extends PlanContext {
+  readonly request: CustomTaskExecution;
+  readonly grants: Grants;
+  readonly reuseKey: string | null;
+  readonly stream?: PackageStreamOptions | undefined;
+  readonly pythonNode?: PythonNode | undefined;
 }
 
-/** User code: started once, in a sandbox of its own. */
-export function planPackage(
-  request: CustomTaskExecution,
-  { caller, limits, bounds, lane, need, policy, execution, stream }: PlanContext & {
-    readonly lane: Lane<TaskHostPool>;
-    readonly need: TaskHostNeed;
-    readonly policy: PolicyOptions;
-    readonly execution: ExecutionSectionOptions;
-    /** Of a stream, or a session, that is opened with it. */
-    readonly stream?: PackageStreamOptions | undefined;
-  },
-): TaskPlan {
-  const message = packageMessage(request, { limits, policy, execution, ...(stream === undefined ? {} : { stream }) });
-  const { pool, queue } = lane;
-  return {
-    subject: "Task",
-    logFields: { entry_point: request.entryPoint, caller },
-    message,
-    limits,
-    maxRestarts: 0,
-    tryPlace: (task) => pool.tryRun(task, need),
-    queue,
-    fault: packageFault(message, bounds),
-  };
+/** Where user code goes: a lane with its needs, or a refusal. */
+interface Route {
+  readonly lane: UserCodeLane;
+  readonly dependencies: Omit<DependencyRequest, "requirements" | "codePackage"> | undefined;
+  readonly refusal?: Verdict | undefined;
+}
+
+/** Makes plans. */
+export class Planner {
+  readonly #options: PlannerOptions;
+  readonly #pythonNodes: ReadonlySet<string>;
+
+  constructor(options: PlannerOptions) {
+    this.#options = options;
+    const { nodes } = options.lanes.nodes.pool;
+    this.#pythonNodes = new Set(nodes.filter(({ runtime }) => runtime === "python").map(({ nodeType }) => nodeType));
+  }
+
+  /** A node that is run once. */
+  planNode(request: Omit<NodeExecution, "options">, of: PlanContext): TaskPlan {
+    return this.#planNode(request, of, undefined);
+  }
+
+  /** User code that is run once. */
+  planTask(
+    request: CustomTaskExecution,
+    of: PlanContext & { readonly grants: Grants; readonly reuseKey: string | null },
+  ): TaskPlan {
+    return this.#planUserCode({ ...of, request });
+  }
+
+  /** The opening of a stream with a node. */
+  planNodeStream({ nodeType, config }: SessionRequest, of: PlanContext): TaskPlan {
+    const stream = { mode: "stream", config: {}, creditBytes: this.#options.creditBytes() } as const;
+    return this.#planNode({ nodeType, config, input: NOTHING, format: "" }, of, stream);
+  }
+
+  /** The opening of a stream with user code, or of a session of a user's object. */
+  planPackageStream(request: SessionRequest, of: PlanContext & { readonly grants: Grants }): TaskPlan {
+    const { mode, config, codePackage, options } = request;
+    // Clients of the plain contract have no other place for it.
+    const entryPoint = request.entryPoint === "" ? config.get("entry_point") ?? "" : request.entryPoint;
+    return this.#planUserCode({
+      ...of,
+      request: { codePackage, entryPoint, input: NOTHING, format: "", dependencies: [], options },
+      reuseKey: null,
+      stream: { mode, config: Object.fromEntries(config), creditBytes: this.#options.creditBytes() },
+    });
+  }
+
+  /** A built-in node: pure, so that it may be started once more after a host died under it. */
+  #planNode(
+    request: Omit<NodeExecution, "options">,
+    of: PlanContext,
+    stream: PackageStreamOptions | undefined,
+  ): TaskPlan {
+    const { nodeType } = request;
+    if (this.#pythonNodes.has(nodeType)) return this.#planPythonNode(request, of, stream);
+    const { caller, limits } = of;
+    const message = nodeMessage(request, limits);
+    const { pool, queue } = this.#options.lanes.nodes;
+    const fault = nodeFault(message, this.#options.bounds);
+    return {
+      subject: "Node execution",
+      logFields: { node_type: nodeType, caller },
+      message,
+      limits,
+      maxRestarts: 1,
+      tryPlace: stream === undefined ? (task) => pool.tryRun(task, nodeType) : (task) => pool.tryOpen(task, nodeType),
+      queue,
+      refusal: fault === undefined ? undefined : inputTooLong(fault),
+    };
+  }
+
+  /** A node that runs its caller's Python: user code, as far as a sandbox is concerned. */
+  #planPythonNode(
+    { nodeType, config, input, format }: Omit<NodeExecution, "options">,
+    of: PlanContext,
+    stream: PackageStreamOptions | undefined,
+  ): TaskPlan {
+    const plan = this.#planUserCode({
+      ...of,
+      request: { codePackage: NOTHING, entryPoint: "", input, format, dependencies: [], options: undefined },
+      grants: NO_GRANTS,
+      reuseKey: null,
+      stream,
+      pythonNode: { nodeType, config: Object.fromEntries(config) },
+    });
+    return { ...plan, subject: "Node execution", logFields: { node_type: nodeType, caller: of.caller } };
+  }
+
+  /** User code: started once, in a sandbox of its own. */
+  #planUserCode({ request, caller, limits, policy, grants, reuseKey, stream, pythonNode }: UserCode): TaskPlan {
+    const { execution, bounds } = this.#options;
+    const message = packageMessage(request, { limits, policy, execution, stream, pythonNode });
+    const fault = packageFault(message, bounds);
+    const route = fault === undefined
+      ? this.#routeOf(request, { grants, policy, pythonNode })
+      : { lane: this.#options.lanes.tasks, dependencies: undefined, refusal: inputTooLong(fault) };
+    const need = { grants, reuseKey };
+    return {
+      subject: "Task",
+      logFields: { entry_point: request.entryPoint, caller },
+      message,
+      limits,
+      prepare: this.#preparation(message, route),
+      maxRestarts: 0,
+      tryPlace: (task) => route.lane.tryRun(task, need),
+      queue: route.lane.queue,
+      refusal: route.refusal,
+    };
+  }
+
+  /** How a task comes to the packages that it depends on; `undefined` for one that cannot depend on any. */
+  #preparation(message: PackageTask, { dependencies }: Route): TaskPlan["prepare"] {
+    if (dependencies === undefined) return undefined;
+    const { codePackage, options } = message;
+    const request = { ...dependencies, requirements: options.dependencies, codePackage };
+    return async (signal) => {
+      const { layer, installed } = await this.#options.dependencies.resolve(request, signal);
+      return { message: { ...message, layer }, installed };
+    };
+  }
+
+  #routeOf(
+    request: CustomTaskExecution,
+    { grants, policy, pythonNode }: Pick<UserCode, "grants" | "policy" | "pythonNode">,
+  ): Route {
+    const { python: { version: defaultVersion }, lanes } = this.#options;
+    const { codePackage, entryPoint, dependencies } = request;
+    const hint: PackageHint = pythonNode === undefined
+      ? peekPackage(codePackage, { entryPoint, defaultVersion, maxFiles: policy.packages.maxFiles })
+      : versionForNode(request.input, defaultVersion);
+    if (hint.runtime === "deno") {
+      const mayDepend = dependencies.length > 0 || hint.declares;
+      return {
+        lane: lanes.tasks,
+        dependencies: mayDepend ? { runtime: "deno", version: undefined, implied: [] } : undefined,
+      };
+    }
+    const refuse = (message: string): Route => ({
+      lane: lanes.tasks,
+      dependencies: undefined,
+      refusal: invalidTask(`Cannot run task: ${message}`),
+    });
+    if (lanes.python === undefined) {
+      const what = pythonNode === undefined ? "its package is Python's" : `${pythonNode.nodeType} is run by Python`;
+      return refuse(`${what}, which this service does not run (python.enabled)`);
+    }
+    if ("fault" in hint) return refuse(hint.fault);
+    if (grants.networkHosts !== null) return refuse(notForPython("enable_networking", "network"));
+    if (grants.scratchBytes !== null) return refuse(notForPython("enable_filesystem", "scratch folder"));
+    const { version, hasPickle } = hint;
+    return {
+      lane: lanes.python.lane(version),
+      dependencies: { runtime: "python", version, implied: hasPickle ? ["cloudpickle"] : [] },
+    };
+  }
+}
+
+/** Python has neither: what its standard library would use is not there. */
+function notForPython(field: string, what: string): string {
+  return `options.${field} is for TypeScript only, Python has no ${what} here`;
+}
+
+/** A node's own pickle says which Python made it. */
+function versionForNode(input: Uint8Array, defaultVersion: PythonVersion): Extract<PackageHint, { runtime: "python" }> {
+  const pickle = findPickle(input);
+  return pickle === undefined
+    ? { runtime: "python", version: defaultVersion, hasPickle: false }
+    : ofPickle(pickle, defaultVersion);
 }
