@@ -5,9 +5,10 @@
 
 import type { ExecutionSectionOptions, PolicyOptions, PythonOptions } from "../config/schema.ts";
 import type { PackageStreamOptions, PackageTask, PythonNode, PythonVersion } from "../../workers/protocol.ts";
+import type { HostPool } from "../sandbox/host_pool.ts";
 import { type Grants, NO_GRANTS } from "../sandbox/grants.ts";
 import type { DependencyRequest, DependencyResolver } from "./dependencies.ts";
-import type { Lanes, UserCodeLane } from "./lanes.ts";
+import type { Lane, PythonLanes, UserCodeLane } from "./lanes.ts";
 import type { ExecutionLimits } from "./limits.ts";
 import { ofPickle, type PackageHint, peekPackage } from "./package_peek.ts";
 import { findPickle } from "./python_evidence.ts";
@@ -43,9 +44,17 @@ export interface PlanContext {
   readonly policy: PolicyOptions;
 }
 
+/** Where tasks may go. */
+export interface PlannedLanes {
+  readonly nodes: Lane<Pick<HostPool, "nodes" | "tryRun" | "tryOpen">>;
+  readonly tasks: UserCodeLane;
+  /** `undefined` where Python is not run. */
+  readonly python: Pick<PythonLanes, "lane"> | undefined;
+}
+
 /** What plans are made with. */
 export interface PlannerOptions {
-  readonly lanes: Lanes;
+  readonly lanes: PlannedLanes;
   readonly execution: ExecutionSectionOptions;
   readonly python: PythonOptions;
   readonly dependencies: DependencyResolver;

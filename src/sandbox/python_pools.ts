@@ -221,7 +221,11 @@ export class PythonPools implements AsyncDisposable {
     for (const version of inTurn) {
       const state = this.#states.get(version);
       if (state?.kind === "serving") state.pool.refill();
-      else if (state === undefined && waits(version)) this.#startWhereRoom(version);
+      else if (
+        waits(version) && (state === undefined || state.kind === "failed" && performance.now() >= state.retryAt)
+      ) {
+        this.#startWhereRoom(version);
+      }
     }
   }
 }
