@@ -205,11 +205,21 @@ async function start(
           keptIdleMs: config.pool.keptIdleTimeoutMs,
         }),
       startPythonPool: async (version, { length, onCapacity }, { sharing, signal }) => {
-        const options = { ...hostOptions, python: { version }, startTimeoutMs: config.python.startTimeoutMs };
+        const directory = `${runtimeDirectory}/py${version}`;
+        // Something of an attempt that failed may be there.
+        await Deno.remove(directory, { recursive: true }).catch(() => {});
+        await Deno.mkdir(directory, { mode: 0o700 });
+        const options = {
+          ...hostOptions,
+          python: { version },
+          runtimeDirectory: directory,
+          startTimeoutMs: config.python.startTimeoutMs,
+        };
         const { maxCompressedMb, maxUnpackedMb } = config.policy.packages;
         const pool = await TaskHostPool.start({
           ...options,
-          idPrefix: `python-${version}`,
+          // Control groups are called so, and have no dots.
+          idPrefix: `python${version.replace(".", "")}`,
           cache: { kind: "copy", from: await fillCache("task", options) },
           // A package, and a layer of those that it depends on.
           maxInputBytes: hostOptions.maxInputBytes + (maxCompressedMb + maxUnpackedMb) * MEGABYTE,

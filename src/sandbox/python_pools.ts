@@ -184,14 +184,17 @@ export class PythonPools implements AsyncDisposable {
 
   #onFailure(version: PythonVersion, cause: unknown): void {
     const isLeak = cause instanceof ServiceError && cause.code === "SANDBOX_LEAK";
-    const message = `Cannot start Python ${version}: ${messageOf(cause)}`;
-    logger.error("{message}", { message, version });
+    logger.error("Cannot start Python {version}: {error}", { version, error: messageOf(cause) });
     const failures = (this.#failures.get(version) ?? 0) + 1;
     this.#failures.set(version, failures);
     const delayMs = Math.min(MAX_RETRY_DELAY_MS, FIRST_RETRY_DELAY_MS * 2 ** (failures - 1));
     this.#states.set(version, {
       kind: "failed",
-      error: new ServiceError(isLeak ? "SANDBOX_LEAK" : "SANDBOX_LOST", message, { cause }),
+      error: new ServiceError(
+        isLeak ? "SANDBOX_LEAK" : "SANDBOX_LOST",
+        `Cannot start Python ${version}: ${reasonForCallers(cause)}`,
+        { cause },
+      ),
       // What leaks does not get better by trying.
       retryAt: isLeak ? Infinity : performance.now() + delayMs,
     });
@@ -228,4 +231,10 @@ export class PythonPools implements AsyncDisposable {
       }
     }
   }
+}
+
+/** Why a start failed, without what only the operator should see: files of this machine, and what a host wrote. */
+function reasonForCallers(cause: unknown): string {
+  const [first = ""] = messageOf(cause).split(/[;\n]/, 1);
+  return first.replace(/(?<![\w/])\/[^\s'",:]+/g, "(a file)").slice(0, 300);
 }

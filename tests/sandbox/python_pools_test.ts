@@ -94,11 +94,14 @@ Deno.test("PythonPools tells tasks why a version cannot start, tries it again la
   using time = new FakeTime();
   await using setup = new Setup();
   setup.tryRun("3.11");
-  await setup.fail(new ServiceError("SANDBOX_LOST", "it ended early"));
+  await setup.fail(new ServiceError("SANDBOX_LOST", "it ended early at '/tmp/x/y'; /etc/z"));
   assert.deepEqual(setup.capacity, ["3.11"]);
   assert.throws(() => setup.tryRun("3.11"), (error) => {
     assert(error instanceof ServiceError);
-    assert.deepEqual([error.code, error.message], ["SANDBOX_LOST", "Cannot start Python 3.11: it ended early"]);
+    assert.deepEqual([error.code, error.message], [
+      "SANDBOX_LOST",
+      "Cannot start Python 3.11: it ended early at '(a file)'",
+    ]);
     return true;
   });
   assert.equal(setup.tryRun("3.14"), undefined);
