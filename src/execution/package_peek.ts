@@ -13,18 +13,28 @@ import { evidenceInBase64 } from "./python_evidence.ts";
 import { listZip, readZipMember, type ZipMember } from "./zip_names.ts";
 
 /** Where a package should go. */
-export type PackageHint =
-  | {
-    readonly runtime: "deno"; /** Whether it may name packages of npm beside its request. */
-    readonly declares: boolean;
-  }
-  | {
-    readonly runtime: "python";
-    readonly version: PythonVersion; /** Whether it brings a pickle. */
-    readonly hasPickle: boolean;
-  }
-  /** It asks for a Python that there is not. */
-  | { readonly runtime: "python"; readonly fault: string };
+export type PackageHint = DenoHint | PythonHint | PythonFault;
+
+interface DenoHint {
+  readonly runtime: "deno";
+  /** Whether its manifest may name packages of npm. */
+  readonly declares: boolean;
+}
+
+interface PythonHint {
+  readonly runtime: "python";
+  readonly version: PythonVersion;
+  /** Whether it brings a pickle. */
+  readonly hasPickle: boolean;
+  /** Python requirements of its manifest and its `requirements.txt`, as they are written there. */
+  readonly requirements: readonly string[];
+}
+
+/** It asks for a Python that there is not. */
+interface PythonFault {
+  readonly runtime: "python";
+  readonly fault: string;
+}
 
 /** What a package is looked at with. */
 export interface PeekOptions {
@@ -40,6 +50,10 @@ const DENO: PackageHint = { runtime: "deno", declares: false };
 const MANIFEST_BOUNDS = { maxPacked: 256 * 1024, maxBytes: 256 * 1024 };
 const OBJECT_BOUNDS = { maxPacked: 128 * 1024, maxBytes: 1024 * 1024 };
 
+/** As a manifest may have. */
+const MAX_REQUIREMENTS = 1_000;
+const MAX_LINE_LENGTH = 1_000;
+
 const MODULE_FILE = /\.(?:[cm]?[jt]s|[jt]sx)$/;
 
 /** Says where a package should go. */
@@ -53,23 +67,29 @@ export function peekPackage(bytes: Uint8Array, { entryPoint, defaultVersion, max
   const runtime = manifest["runtime"] ?? inferRuntime(members, entryPoint, object !== undefined);
   if (runtime !== "python") return { runtime: "deno", declares: Array.isArray(manifest["dependencies"]) };
   const wanted = manifest["python_version"];
-  const hasPickle = object !== undefined;
-  if (typeof wanted === "string") return ofManifest(wanted, hasPickle);
   const pickle = object && readZipMember(bytes, object, OBJECT_BOUNDS);
-  return pickle === undefined ? { runtime, version: defaultVersion, hasPickle } : ofPickle(pickle, defaultVersion);
+  const chosen = typeof wanted === "string"
+    ? ofManifest(wanted)
+    : pickle === undefined
+    ? defaultVersion
+    : ofPickle(pickle, defaultVersion);
+  if (typeof chosen !== "string") return chosen;
+  const listed = find("requirements.txt");
+  const requirements = [
+    ...linesOf(manifest["pip_requirements"]),
+    ...requirementsOf(listed && readZipMember(bytes, listed, MANIFEST_BOUNDS)),
+  ];
+  return { runtime, version: chosen, hasPickle: object !== undefined, requirements: [...new Set(requirements)] };
 }
 
 /**
  * Where a pickle that is given as base64 text should go.
  * @param pickle its text, or the beginning of it
  */
-export function ofPickle(
-  pickle: Uint8Array,
-  defaultVersion: PythonVersion,
-): Extract<PackageHint, { runtime: "python" }> {
+export function ofPickle(pickle: Uint8Array, defaultVersion: PythonVersion): PythonVersion | PythonFault {
   const evidence = evidenceInBase64(pickle);
   const version = evidence === undefined ? defaultVersion : PYTHON_VERSIONS.find((known) => known === evidence);
-  if (version !== undefined) return { runtime: "python", version, hasPickle: true };
+  if (version !== undefined) return version;
   const maker = evidence === "another" ? "a Python before 3.11 or after 3.14" : `Python ${evidence}`;
   return {
     runtime: "python",
@@ -81,10 +101,10 @@ export function ofPickle(
 const VERSIONS = PYTHON_VERSIONS.join(" and ");
 
 /** `3.11.2` is 3.11. */
-function ofManifest(wanted: string, hasPickle: boolean): PackageHint {
+function ofManifest(wanted: string): PythonVersion | PythonFault {
   const minor = /^\d+\.\d+/.exec(wanted)?.[0];
   const version = PYTHON_VERSIONS.find((known) => known === minor);
-  if (version !== undefined) return { runtime: "python", version, hasPickle };
+  if (version !== undefined) return version;
   const shown = wanted.length > 20 ? `${wanted.slice(0, 20)}…` : wanted;
   return {
     runtime: "python",
@@ -101,6 +121,19 @@ function readManifest(bytes: Uint8Array, member: ZipMember | undefined): Readonl
   } catch {
     return {};
   }
+}
+
+/** Lines of a list that may be anything. */
+function linesOf(value: unknown): string[] {
+  if (!Array.isArray(value)) return [];
+  return value.slice(0, MAX_REQUIREMENTS).filter((line) => typeof line === "string" && line.length <= MAX_LINE_LENGTH);
+}
+
+/** Lines of a requirements file without comments, as the sandbox reads them. */
+function requirementsOf(content: Uint8Array | undefined): string[] {
+  if (content === undefined) return [];
+  const lines = new TextDecoder().decode(content).split(/\r?\n/, MAX_REQUIREMENTS);
+  return linesOf(lines.map((line) => line.replace(/(?:^|\s)#.*$/, "").trim()).filter((line) => line !== ""));
 }
 
 /** As the sandbox infers it: from the object, then from the files, then from the entry point's form. */

@@ -75,7 +75,9 @@ interface UserCode extends PlanContext {
 /** Where user code goes: a lane with its needs, or a refusal. */
 interface Route {
   readonly lane: UserCodeLane;
-  readonly dependencies: Omit<DependencyRequest, "requirements" | "codePackage"> | undefined;
+  readonly dependencies:
+    | Pick<DependencyRequest, "runtime" | "version" | "implied"> & { readonly declared: readonly string[] }
+    | undefined;
   readonly refusal?: Verdict | undefined;
 }
 
@@ -189,10 +191,13 @@ export class Planner {
   #preparation(message: PackageTask, { dependencies }: Route): TaskPlan["prepare"] {
     if (dependencies === undefined) return undefined;
     const { codePackage, options } = message;
-    const request = { ...dependencies, requirements: options.dependencies, codePackage };
+    const { declared, ...of } = dependencies;
+    const requirements = [...new Set([...options.dependencies, ...declared])];
     return async (signal) => {
-      const { layer, installed } = await this.#options.dependencies.resolve(request, signal);
-      return { message: { ...message, layer }, installed };
+      const resolved = await this.#options.dependencies.resolve({ ...of, requirements, codePackage }, signal);
+      const { layer, installed } = resolved;
+      const started = { ...options, dependencies: resolved.requirements ?? options.dependencies };
+      return { message: { ...message, layer, options: started }, installed };
     };
   }
 
@@ -204,12 +209,12 @@ export class Planner {
     const { codePackage, entryPoint, dependencies } = request;
     const hint: PackageHint = pythonNode === undefined
       ? peekPackage(codePackage, { entryPoint, defaultVersion, maxFiles: policy.packages.maxFiles })
-      : versionForNode(request.input, defaultVersion);
+      : hintForNode(request.input, defaultVersion);
     if (hint.runtime === "deno") {
       const mayDepend = dependencies.length > 0 || hint.declares;
       return {
         lane: lanes.tasks,
-        dependencies: mayDepend ? { runtime: "deno", version: undefined, implied: [] } : undefined,
+        dependencies: mayDepend ? { runtime: "deno", version: undefined, implied: [], declared: [] } : undefined,
       };
     }
     const refuse = (message: string): Route => ({
@@ -224,10 +229,10 @@ export class Planner {
     if ("fault" in hint) return refuse(hint.fault);
     if (grants.networkHosts !== null) return refuse(notForPython("enable_networking", "network"));
     if (grants.scratchBytes !== null) return refuse(notForPython("enable_filesystem", "scratch folder"));
-    const { version, hasPickle } = hint;
+    const { version, hasPickle, requirements: declared } = hint;
     return {
       lane: lanes.python.lane(version),
-      dependencies: { runtime: "python", version, implied: hasPickle ? ["cloudpickle"] : [] },
+      dependencies: { runtime: "python", version, implied: hasPickle ? ["cloudpickle"] : [], declared },
     };
   }
 }
@@ -238,9 +243,9 @@ function notForPython(field: string, what: string): string {
 }
 
 /** A node's own pickle says which Python made it. */
-function versionForNode(input: Uint8Array, defaultVersion: PythonVersion): Extract<PackageHint, { runtime: "python" }> {
+function hintForNode(input: Uint8Array, defaultVersion: PythonVersion): PackageHint {
   const pickle = findPickle(input);
-  return pickle === undefined
-    ? { runtime: "python", version: defaultVersion, hasPickle: false }
-    : ofPickle(pickle, defaultVersion);
+  const chosen = pickle === undefined ? defaultVersion : ofPickle(pickle, defaultVersion);
+  if (typeof chosen !== "string") return chosen;
+  return { runtime: "python", version: chosen, hasPickle: pickle !== undefined, requirements: [] };
 }

@@ -64,6 +64,7 @@ const OBSTACLES: Partial<Record<ErrorCode, Meaning>> = {
   TASK_FAILED: OUTCOMES.TASK_FAILED,
   SECURITY_VIOLATION: OUTCOMES.SECURITY_VIOLATION,
   RESOURCE_LIMIT: { status: ExecutionStatus.RESOURCE_LIMIT, failureReason: FailureReason.INPUT_LIMIT },
+  TASK_TIMEOUT: { status: ExecutionStatus.TIMEOUT, failureReason: FailureReason.TIME_LIMIT },
   SANDBOX_LOST: { status: ExecutionStatus.ERROR, failureReason: FailureReason.CRASH },
   SANDBOX_LEAK: { status: ExecutionStatus.ERROR, failureReason: FailureReason.CRASH },
 };

@@ -72,12 +72,22 @@ Deno.test("peekPackage() says where TypeScript may declare packages of npm, and 
   assert.deepEqual(peek([code]), { runtime: "deno", declares: false });
   assert.deepEqual(peek([code, manifest({ dependencies: ["npm:zod@4"] })]), { runtime: "deno", declares: true });
   const object = { name: "serialized_object.pkl", data: LAMBDA_OF_311, method: 8 };
-  assert.deepEqual(peek([object]), { runtime: "python", version: "3.11", hasPickle: true });
+  assert.deepEqual(peek([object]), { runtime: "python", version: "3.11", hasPickle: true, requirements: [] });
   assert.deepEqual(peek([object, manifest({ python_version: "3.14" })]), {
     runtime: "python",
     version: "3.14",
     hasPickle: true,
+    requirements: [],
   });
+});
+
+Deno.test("peekPackage() finds what Python's packages require, each once, and no line that is too long", () => {
+  const hint = peek([
+    manifest({ pip_requirements: ["numpy>=2", 5, "x".repeat(1_001), "six"] }),
+    { name: "requirements.txt", data: "# ours\r\nsix # fast\n\n-r other.txt\nnumpy>=2\n" },
+    { name: "code/a.py" },
+  ]);
+  assert.deepEqual("requirements" in hint && hint.requirements, ["numpy>=2", "six", "-r other.txt"]);
 });
 
 Deno.test("peekPackage() refuses an object that was made by a Python which there is not, and names it", () => {

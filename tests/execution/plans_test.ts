@@ -244,7 +244,10 @@ Deno.test("Planner asks for what Python and declared packages of TypeScript depe
   const plans = [
     setup.planTask({ dependencies: ["numpy"] }),
     setup.planTask({ codePackage: TYPESCRIPT, dependencies: ["npm:zod@4"] }),
-    setup.planTask({ codePackage: writeZip([{ name: "serialized_object.pkl", data: "" }]) }),
+    setup.planTask({
+      codePackage: writeZip([{ name: "serialized_object.pkl" }, { name: "requirements.txt", data: "six\nattrs" }]),
+      dependencies: ["six"],
+    }),
   ];
   for (const plan of plans) {
     const prepared = await plan.prepare?.(signal);
@@ -254,7 +257,7 @@ Deno.test("Planner asks for what Python and declared packages of TypeScript depe
   assert.deepEqual(setup.asked.map(({ codePackage: _, ...asked }) => asked), [
     { runtime: "python", version: "3.14", implied: [], requirements: ["numpy"] },
     { runtime: "deno", version: undefined, implied: [], requirements: ["npm:zod@4"] },
-    { runtime: "python", version: "3.14", implied: ["cloudpickle"], requirements: [] },
+    { runtime: "python", version: "3.14", implied: ["cloudpickle"], requirements: ["six", "attrs"] },
   ]);
 });
 
