@@ -151,7 +151,7 @@ export class TaskRun {
       if (this.#isOver) return;
       this.#message = message;
       this.#installed = installed;
-      this.#preparedMs = performance.now() - since;
+      this.#preparedMs = Math.floor(performance.now() - since);
       this.#admit();
     } catch (error) {
       this.#onObstacle(error);
@@ -248,12 +248,18 @@ export class TaskRun {
         return this.#end(verdictOnResult(end, this.#options.audit));
       case "stopped":
         this.#use(end.usage);
-        return this.#end(verdictOnStop(end, this.#context, this.#options.audit));
+        return this.#end(verdictOnStop(this.#withPreparation(end), this.#context, this.#options.audit));
       case "returned":
         return this.#placeAgain();
       case "lost":
         return this.#onLost(end, sandboxId);
     }
+  }
+
+  /** Its host knows only of the time that was left. */
+  #withPreparation({ reason, excess }: Extract<TaskEnd, { kind: "stopped" }>): Parameters<typeof verdictOnStop>[0] {
+    if (reason !== "timeout") return { reason, excess };
+    return { reason, excess: { limit: this.#options.limits.timeoutMs, used: this.#preparedMs + excess.used } };
   }
 
   #use(usage: TaskUsage): void {

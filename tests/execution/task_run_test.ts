@@ -98,6 +98,18 @@ Deno.test("TaskRun places a prepared task with what is left of its time, and rep
   assert.equal(time.pending, 0);
 });
 
+Deno.test("TaskRun names the whole limit of a prepared task whose time is up", async () => {
+  using time = new FakeTime();
+  using setup = new Setup();
+  time.advance(400);
+  setup.preparation.resolve(PREPARED);
+  await setup.preparation.promise;
+  const excess = { limit: 600, used: 600 };
+  setup.placed[0]?.onEnd({ kind: "stopped", reason: "timeout", excess, usage: USAGE, denials: [] }, "h");
+  const { errorMessage } = await setup.report;
+  assert.equal(errorMessage, "Task timed out: it ran 1 s, the limit is 1 s (options.timeout_seconds)");
+});
+
 Deno.test("TaskRun ends with TIMEOUT when preparing takes longer than the task may, and gives the preparation up", async () => {
   using time = new FakeTime();
   using setup = new Setup();
