@@ -30,8 +30,9 @@ function reference(nodes: readonly NodeDescription[]): string {
   ).join("\n");
 }
 
-function describe({ nodeType, category, description, streaming, parameters }: NodeDescription): string {
-  const lines = [`### ${nodeType}`, "", `${category}${streaming ? ", streaming" : ""}. ${description}.`, ""];
+function describe({ nodeType, category, description, streaming, runtime, parameters }: NodeDescription): string {
+  const kind = [category, ...(streaming ? ["streaming"] : []), ...(runtime === "python" ? ["run by Python"] : [])];
+  const lines = [`### ${nodeType}`, "", `${kind.join(", ")}. ${description}.`, ""];
   if (parameters.length === 0) return [...lines, "No parameters.", ""].join("\n");
   lines.push("| parameter | type | default | |", "| --- | --- | --- | --- |");
   for (const { name, type, required, defaultValue, description } of parameters) {

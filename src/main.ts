@@ -8,6 +8,7 @@ import { loadConfig, type LoadConfigOptions } from "./config/mod.ts";
 import type { Config, SandboxOptions } from "./config/schema.ts";
 import { ServiceError } from "./errors.ts";
 import { highestMemoryMb } from "./execution/callers.ts";
+import { NO_PACKAGES } from "./execution/dependencies.ts";
 import { CUSTOM_TASK, Executor } from "./execution/executor.ts";
 import { serviceLogger, startLogging } from "./logging/mod.ts";
 import { LoadMeter } from "./metrics/load_meter.ts";
@@ -166,11 +167,14 @@ async function start(
     maxInputBytes: config.execution.maxInputMb * MEGABYTE,
     maxUnpackedBytes: config.policy.packages.maxUnpackedMb * MEGABYTE,
   };
+  let proving = Promise.resolve();
   const executor = stack.use(
     await Executor.start({
       execution: config.execution,
       sessions: config.sessions,
       policy: config.policy,
+      python: config.python,
+      dependencies: NO_PACKAGES,
       observer: {
         executionEnded(nodeType, status, durationMs, queueMs, caller) {
           metrics.callerServed(caller, OUTCOME_LABEL[status]);
@@ -200,6 +204,37 @@ async function start(
           readyHosts: config.pool.readyTaskHosts,
           keptIdleMs: config.pool.keptIdleTimeoutMs,
         }),
+      startPythonPool: async (version, { length, onCapacity }, { sharing, signal }) => {
+        const directory = `${runtimeDirectory}/py${version}`;
+        // Something of an attempt that failed may be there.
+        await Deno.remove(directory, { recursive: true }).catch(() => {});
+        await Deno.mkdir(directory, { mode: 0o700 });
+        const options = {
+          ...hostOptions,
+          python: { version },
+          runtimeDirectory: directory,
+          startTimeoutMs: config.python.startTimeoutMs,
+        };
+        const { maxCompressedMb, maxUnpackedMb } = config.policy.packages;
+        const pool = await TaskHostPool.start({
+          ...options,
+          // Control groups are called so, and have no dots.
+          idPrefix: `python${version.replace(".", "")}`,
+          cache: { kind: "copy", from: await fillCache("task", options) },
+          // A package, and a layer of those that it depends on.
+          maxInputBytes: hostOptions.maxInputBytes + (maxCompressedMb + maxUnpackedMb) * MEGABYTE,
+          onCapacity,
+          queueLength: length,
+          sharing,
+          maxHosts: config.python.maxSandboxes,
+          readyHosts: 0,
+          leastHosts: 0,
+          keptIdleMs: config.pool.keptIdleTimeoutMs,
+        }, signal);
+        // One after the other: they share their targets.
+        if (config.sandbox.probe) await (proving = proving.catch(() => {}).then(() => prove(pool, runtimeDirectory)));
+        return pool;
+      },
     }),
   );
   metrics.addCallers(executor.callers.names);
@@ -222,7 +257,13 @@ async function start(
     connections: () => rpc.connectionCount,
     hosts: () => {
       const { busy, available, starting } = executor.taskLoad;
-      return { ...executor.load, task_busy: busy, task_available: available, task_starting: starting };
+      return {
+        ...executor.load,
+        task_busy: busy,
+        task_available: available,
+        task_starting: starting,
+        ...pythonStates(executor.pythonLoad),
+      };
     },
   });
   const http = config.metrics.enabled
@@ -235,6 +276,7 @@ async function start(
     }))
     : undefined;
   serviceStatus = ServiceStatus.HEALTHY;
+  executor.warmUpPython();
   return {
     executor,
     info: {
@@ -277,6 +319,25 @@ async function probeEachKind(hosts: readonly HostProcess[], runtimeDirectory: st
     if (role === "task") host.kill("retired");
   }
   return operations;
+}
+
+/** Hosts of Python by state, as labels of metrics; none where Python is not run. */
+function pythonStates(load: Executor["pythonLoad"]): Record<string, number> {
+  if (load === undefined) return {};
+  return { python_busy: load.busy, python_available: load.available, python_starting: load.starting };
+}
+
+/** Probes the host that a pool of Python was started with, and throws it away; one such pool after the other. */
+async function prove(pool: TaskHostPool, runtimeDirectory: string): Promise<void> {
+  try {
+    const [host] = pool.hosts;
+    if (host === undefined) throw new ServiceError("SANDBOX_LOST", "Cannot probe sandbox: its host has ended");
+    await probeSandbox(host, runtimeDirectory);
+    host.kill("retired");
+  } catch (error) {
+    await pool[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 function usageOf(pids: readonly number[]) {

@@ -28,6 +28,7 @@ import {
   FailureReason,
   ServiceMetrics,
   ServiceStatus,
+  VersionInfo,
 } from "./types.ts";
 
 export const protobufPackage = "remotemedia.execution";
@@ -269,6 +270,8 @@ export interface StatusResponse {
   version: string;
   /** Time since the service started, in seconds. */
   uptimeSeconds: number;
+  /** Versions of what the service is made of; what it does not know is empty. */
+  versionInfo: VersionInfo | undefined;
 }
 
 /** Asks for the nodes that the service has. */
@@ -2035,7 +2038,7 @@ export const StatusRequest: MessageFns<StatusRequest> = {
 };
 
 function createBaseStatusResponse(): StatusResponse {
-  return { status: 0, metrics: undefined, activeSessions: [], version: "", uptimeSeconds: 0 };
+  return { status: 0, metrics: undefined, activeSessions: [], version: "", uptimeSeconds: 0, versionInfo: undefined };
 }
 
 export const StatusResponse: MessageFns<StatusResponse> = {
@@ -2054,6 +2057,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     if (message.uptimeSeconds !== 0) {
       writer.uint32(40).int64(message.uptimeSeconds);
+    }
+    if (message.versionInfo !== undefined) {
+      VersionInfo.encode(message.versionInfo, writer.uint32(802).fork()).join();
     }
     return writer;
   },
@@ -2111,6 +2117,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.uptimeSeconds = longToNumber(reader.int64());
             continue;
           }
+          case 100: {
+            if (tag !== 802) {
+              break;
+            }
+
+            message.versionInfo = VersionInfo.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2135,6 +2149,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.activeSessions = object.activeSessions?.map((e) => SessionInfo.fromPartial(e)) || [];
     message.version = object.version ?? "";
     message.uptimeSeconds = object.uptimeSeconds ?? 0;
+    message.versionInfo = (object.versionInfo !== undefined && object.versionInfo !== null)
+      ? VersionInfo.fromPartial(object.versionInfo)
+      : undefined;
     return message;
   },
 };

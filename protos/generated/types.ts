@@ -255,7 +255,10 @@ export interface VersionInfo {
   sdkVersion: string;
   /** Version of this protocol. */
   protocolVersion: string;
-  /** Version of Python that user code runs on, empty where there is none. */
+  /**
+   * Versions of Python that user code may run on, the default one first and commas between them; empty where there is
+   * none.
+   */
   pythonVersion: string;
   /** When the service was built, ISO 8601 in UTC. */
   buildTimestamp: string;

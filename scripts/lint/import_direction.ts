@@ -33,6 +33,7 @@ const CLIENT_USES: ReadonlySet<string> = new Set(["errors.ts", "version.ts", "as
 
 /** What each part of `src/` may see of the sandbox's code; the others see none of it. */
 const USES_OF_WORKERS: Readonly<Record<string, readonly string[]>> = {
+  config: ["workers/protocol.ts"],
   sandbox: ["workers/protocol.ts"],
   execution: ["workers/protocol.ts"],
   packages: [

@@ -6,7 +6,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Format } from "../../workers/codecs/mod.ts";
 import type { WavOutputEncoding } from "../../workers/media/wav.ts";
-import type { RequestedLimits } from "../client/mod.ts";
+import type { PackageManifest, RequestedLimits } from "../client/mod.ts";
 import { INPUT_TYPES, type InputType } from "./input.ts";
 
 /** Time beyond the task's own limit that the call waits, so that it is the service that says TIMEOUT. */
@@ -38,6 +38,26 @@ export interface TaskOptions extends LimitOptions {
   readonly outputType?: InputType;
   readonly wavEncoding?: WavOutputEncoding;
   readonly format: Format;
+}
+
+/** What {@linkcode addPythonOption} adds, as commander gives it. */
+export interface PythonOption {
+  readonly python?: string;
+}
+
+/** Adds the version of Python of a package. */
+export function addPythonOption(command: Command): Command {
+  return command.option("--python <version>", "the code is Python's, and needs this version: 3.11", pythonVersion);
+}
+
+/** What a package's manifest says by it. */
+export function pythonManifest({ python }: PythonOption): Pick<PackageManifest, "runtime" | "pythonVersion"> {
+  return python === undefined ? {} : { runtime: "python", pythonVersion: python };
+}
+
+function pythonVersion(text: string): string {
+  if (/^\d{1,2}\.\d{1,3}(?:\.\d{1,3})?$/.test(text)) return text;
+  throw new InvalidArgumentError("It must be a version such as 3.11.");
 }
 
 /** Adds input, output and limits to a command. */

@@ -15,6 +15,8 @@ import { readFolder } from "./read_folder.ts";
 /** What the manifest of a package says beside its version; what is absent the service infers. */
 export interface PackageManifest {
   readonly runtime?: "deno" | "python" | undefined;
+  /** Python that it needs, `3.11` or `3.11.2`; the service's default where it says nothing. */
+  readonly pythonVersion?: string | undefined;
   /** Files to look for the entry point in, as paths from the code root, when it names none. */
   readonly entryFiles?: readonly string[] | undefined;
   /** Modules from outside that TypeScript or JavaScript imports: `npm:zod@4`. */
@@ -31,7 +33,10 @@ export type CodeFiles = ReadonlyMap<string, Uint8Array>;
 /** Files of a folder, or a file, that are ready to be packaged. */
 export interface CodePackage {
   readonly files: CodeFiles;
-  /** What the files themselves say: the entry file of a single one, the lines of a `requirements.txt`. */
+  /**
+   * What the files themselves say: their language, where it is one alone; the entry file of a single one; the lines of a
+   * `requirements.txt`.
+   */
   readonly manifest: PackageManifest;
 }
 
@@ -96,10 +101,21 @@ export async function packagePath(path: string, { manifest, bounds }: PackagePat
  */
 export async function readPackageFiles(path: string, bounds: Partial<PackageBounds> = {}): Promise<CodePackage> {
   const { files, isFolder } = await readFolder(path, { ...DEFAULT_PACKAGE_BOUNDS, ...bounds });
-  if (!isFolder) return { files, manifest: { entryFiles: [...files.keys()] } };
+  const runtime = runtimeOf(files);
+  if (!isFolder) return { files, manifest: { runtime, entryFiles: [...files.keys()] } };
   if (files.size === 0) throw new PackageError(`${path} has no files, hidden ones aside`);
   const requirements = files.get("requirements.txt");
-  return { files, manifest: requirements === undefined ? {} : { pipRequirements: linesOf(requirements) } };
+  return {
+    files,
+    manifest: { runtime, ...(requirements === undefined ? {} : { pipRequirements: linesOf(requirements) }) },
+  };
+}
+
+/** Which language the files are in; `undefined` for both or neither, of which the service says what is wrong. */
+function runtimeOf(files: CodeFiles): PackageManifest["runtime"] {
+  const isPython = files.keys().some((path) => path.endsWith(".py"));
+  const isScript = files.keys().some((path) => /\.(?:[cm]?[jt]s|[jt]sx)$/.test(path));
+  return isPython && !isScript ? "python" : undefined;
 }
 
 /** Lines of a requirements file without comments. */
@@ -109,7 +125,7 @@ function linesOf(requirements: Uint8Array): string[] {
 }
 
 function manifestText(manifest: PackageManifest): string {
-  const { runtime, entryFiles = [], dependencies = [], pipRequirements = [], permissions } = manifest;
+  const { runtime, pythonVersion, entryFiles = [], dependencies = [], pipRequirements = [], permissions } = manifest;
   const record = {
     version: "1.0",
     type: "code_package",
@@ -118,6 +134,7 @@ function manifestText(manifest: PackageManifest): string {
     entry_files: entryFiles,
     dependencies,
     runtime,
+    python_version: pythonVersion,
     permissions,
   };
   return `${JSON.stringify(record, null, 2)}\n`;

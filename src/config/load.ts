@@ -17,7 +17,10 @@ export const DEFAULT_CONFIG_DIR = "config";
 
 /** The files of the folder. Each holds the sections named, or is one section itself. */
 export const CONFIG_FILES = [
-  { name: "service.yaml", sections: ["server", "auth", "execution", "sessions", "sandbox", "pool", "metrics"] },
+  {
+    name: "service.yaml",
+    sections: ["server", "auth", "execution", "sessions", "sandbox", "pool", "python", "metrics"],
+  },
   { name: "security.yaml", section: "policy" },
   { name: "logging.yaml", section: "logging" },
 ] as const;

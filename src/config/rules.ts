@@ -49,6 +49,7 @@ export const RULES: readonly ConfigRule[] = [
   },
   share("pool.maxWorkers", "MAX_WORKERS", ({ pool }) => pool.maxWorkers),
   share("pool.maxTaskHosts", undefined, ({ pool }) => pool.maxTaskHosts),
+  share("python.maxSandboxes", "MAX_PYTHON_SANDBOXES", ({ python }) => python.enabled ? python.maxSandboxes : Infinity),
   share("server.maxConnections", "MAX_CONNECTIONS", ({ server }) => server.maxConnections),
   share("server.maxConnectionsPerPeer", undefined, ({ server }) => server.maxConnectionsPerPeer),
   {

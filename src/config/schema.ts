@@ -8,6 +8,7 @@
  * @module
  */
 import { z } from "zod";
+import { PYTHON_VERSIONS } from "../../workers/protocol.ts";
 
 const PORT = z.int().min(0).max(65_535);
 const HOST = z.string().min(1).max(253).regex(/^[A-Za-z0-9.:_-]+$/).meta({ allowed: "an IP address or a host name" });
@@ -189,6 +190,33 @@ export const PoolOptions = z.strictObject({
 /** See {@linkcode PoolOptions}. */
 export type PoolOptions = z.output<typeof PoolOptions>;
 
+/** User code in Python. */
+export const PythonOptions = z.strictObject({
+  enabled: z.boolean().default(true).describe(
+    "Whether Python is run at all; without, its packages and nodes are refused and no memory is held for them",
+  ),
+  version: z.enum(PYTHON_VERSIONS).default("3.14").describe(
+    "Version that runs what does not say which it needs: neither `python_version` in its manifest nor the bytecode of a serialized object",
+  ),
+  maxSandboxes: z.int().min(1).max(1_024).default(4).describe(
+    "Sandbox hosts for Python alive at once, over all versions and ready ones included; each runs one task and is destroyed",
+  ),
+  readySandboxes: z.int().min(0).max(1_024).default(1).describe(
+    "Sandbox hosts that wait ready with the default version, started once the service serves; and with any other version that was asked for lately",
+  ),
+  readyIdleMs: z.int().min(100).max(86_400_000).default(600_000).describe(
+    "How long a version other than the default must not have been asked for before none of its hosts waits ready any more, in milliseconds",
+  ),
+  startTimeoutMs: z.int().min(100).max(600_000).default(30_000).describe(
+    "How long a sandbox host for Python may take to be ready before it is killed, in milliseconds",
+  ),
+  packagesDirectory: FILE.describe(
+    "Folder with Python packages that tasks may depend on: wheels, or package folders as pip and Debian install them. null: none",
+  ),
+});
+/** See {@linkcode PythonOptions}. */
+export type PythonOptions = z.output<typeof PythonOptions>;
+
 /** The HTTP listener for metrics and health. */
 export const MetricsOptions = z.strictObject({
   enabled: z.boolean().default(true).describe("Whether /metrics, /healthz and /readyz are served over HTTP"),
@@ -329,6 +357,7 @@ export const Config = z.strictObject({
   sessions: SessionOptions.prefault({}).describe("Streams, and the sessions of objects"),
   sandbox: SandboxOptions.prefault({}).describe("How tasks are kept in"),
   pool: PoolOptions.prefault({}).describe("The pool of sandbox hosts"),
+  python: PythonOptions.prefault({}).describe("User code in Python"),
   metrics: MetricsOptions.prefault({}).describe("The HTTP listener for metrics and health"),
   policy: PolicyOptions.prefault({}).describe("What requests may ask for"),
   logging: LoggingOptions.prefault({}).describe("What is logged, how and where"),

@@ -44,7 +44,8 @@ export function fromText(text: string, setting: Setting, scale = 1): unknown {
 }
 
 /**
- * Gives choices the case in which the schema spells them: `info` becomes `INFO`. Anything else stays as it is.
+ * Gives choices the case in which the schema spells them: `info` becomes `INFO`, and the number that YAML takes `3.14`
+ * for becomes the text again. Anything else stays as it is.
  *
  * @param value The value of a choice, or of a table of choices
  */
@@ -55,8 +56,8 @@ export function fromAnyCase(value: unknown, setting: Setting): unknown {
 }
 
 function toChoice(value: unknown, choices: readonly string[]): unknown {
-  if (typeof value !== "string") return value;
-  const lower = value.toLowerCase();
+  if (typeof value !== "string" && typeof value !== "number") return value;
+  const lower = String(value).toLowerCase();
   return choices.find((choice) => choice.toLowerCase() === lower) ?? value;
 }
 

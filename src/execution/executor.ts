@@ -3,32 +3,32 @@
  * @module
  */
 
-import { ExecutionStatus } from "../../protos/generated/types.ts";
-import type { ExecutionSectionOptions, PolicyOptions, SessionOptions } from "../config/schema.ts";
+import type { ExecutionSectionOptions, PolicyOptions, PythonOptions, SessionOptions } from "../config/schema.ts";
+import { PYTHON_VERSIONS, type PythonVersion } from "../../workers/protocol.ts";
 import { ServiceError } from "../errors.ts";
-import { type Grants, NO_GRANTS } from "../sandbox/grants.ts";
+import { NO_GRANTS } from "../sandbox/grants.ts";
 import type { HostProcess, NodeDescription } from "../sandbox/host_process.ts";
 import type { HostPool } from "../sandbox/host_pool.ts";
 import type { TaskHostPool } from "../sandbox/task_host_pool.ts";
-import { AdmissionQueue } from "./admission.ts";
-import { audit, type AuditEvent, type AuditEventName } from "./audit.ts";
+import { audit, type AuditEvent } from "./audit.ts";
 import { ANONYMOUS, Callers, type TaskLease } from "./callers.ts";
+import type { DependencyResolver } from "./dependencies.ts";
 import { refuseUngranted, resolveGrants } from "./grants.ts";
+import { Lanes, type PoolStarters } from "./lanes.ts";
 import { resolveLimits } from "./limits.ts";
+import { type ExecutionObserver, type ExecutionTotals, TotalsMeter } from "./observer.ts";
+import { Planner, type TaskPlan } from "./plans.ts";
 import {
   CUSTOM_TASK,
   type CustomTaskExecution,
   type InputBounds,
   type NodeExecution,
-  nodeFault,
-  nodeMessage,
-  packageFault,
-  packageMessage,
   type SessionRequest,
 } from "./requests.ts";
+import { reuseKeyOf } from "./reuse.ts";
 import { SessionOpener } from "./sessions/opener.ts";
 import { Sessions } from "./sessions/registry.ts";
-import type { Session, SessionEnd } from "./sessions/session.ts";
+import type { Session } from "./sessions/session.ts";
 import { type ExecutionReport, TaskRun } from "./task_run.ts";
 import type { TaskAudit } from "./verdict.ts";
 import { MEGABYTE } from "../units.ts";
@@ -44,53 +44,15 @@ export interface SessionOpening {
   readonly report: ExecutionReport;
 }
 
-/** Who counts executions. */
-export interface ExecutionObserver {
-  /**
-   * @param nodeType one that exists, or `unknown`
-   * @param caller whose it was
-   */
-  executionEnded(
-    nodeType: string,
-    status: ExecutionStatus,
-    durationMs: number,
-    queueMs: number,
-    caller: string,
-  ): void;
-  /**
-   * A stream or a session of an object ended.
-   * @param inputs that it processed
-   */
-  sessionEnded(nodeType: string, end: SessionEnd["kind"], inputs: number): void;
-  /** Something was refused, denied or ended by force. */
-  audited(event: AuditEventName): void;
-}
-
-/** Sums over all executions since the start. */
-export interface ExecutionTotals {
-  readonly total: number;
-  readonly succeeded: number;
-  readonly failed: number;
-  readonly averageDurationMs: number;
-  readonly peakMemoryBytes: number;
-}
-
 /** What an executor needs. */
-export interface ExecutorOptions {
+export interface ExecutorOptions extends PoolStarters {
   readonly execution: ExecutionSectionOptions;
   readonly sessions: SessionOptions;
   readonly policy: PolicyOptions;
+  readonly python: PythonOptions;
+  /** Where packages come from that user code depends on. */
+  readonly dependencies: DependencyResolver;
   readonly observer: ExecutionObserver;
-  /** Starts the pool; the executor owns it from then on. */
-  readonly startPool: (onCapacity: () => void) => Promise<HostPool>;
-  /** Starts the pool of user code; the executor owns it likewise. */
-  readonly startTaskPool: (queue: TaskQueue) => Promise<TaskHostPool>;
-}
-
-/** The queue in front of the pool of user code, as the pool sees it. */
-export interface TaskQueue {
-  readonly length: () => number;
-  readonly onCapacity: () => void;
 }
 
 /** Whose an execution is, and until when it is wanted. */
@@ -101,12 +63,6 @@ export interface ExecutionContext {
   readonly caller?: string;
 }
 
-/** A pool and the queue in front of it. */
-interface Lane<Pool> {
-  readonly queue: AdmissionQueue;
-  readonly pool: Pool;
-}
-
 /** Executes tasks. Owned by the composition root. */
 export class Executor implements AsyncDisposable {
   /** Who may do how much. */
@@ -114,54 +70,59 @@ export class Executor implements AsyncDisposable {
   /** Streams and sessions that are open. */
   readonly sessions: Sessions;
   readonly #options: ExecutorOptions;
-  /** Built-in nodes and user code wait apart: neither holds up the other. */
-  readonly #nodes: Lane<HostPool>;
-  readonly #tasks: Lane<TaskHostPool>;
+  readonly #lanes: Lanes;
+  readonly #planner: Planner;
   readonly #bounds: InputBounds;
   readonly #nodeTypes: ReadonlySet<string>;
   readonly #idPrefix = crypto.randomUUID().slice(0, 8);
   #nextId = 1;
   readonly #runs = new Set<TaskRun>();
   #draining: { readonly idle: PromiseWithResolvers<void> } | undefined;
-  #totals = { total: 0, succeeded: 0, failed: 0, durationMs: 0, peakMemoryBytes: 0 };
+  readonly #totals = new TotalsMeter();
 
-  private constructor(options: ExecutorOptions, nodes: Lane<HostPool>, tasks: Lane<TaskHostPool>) {
+  private constructor(options: ExecutorOptions, lanes: Lanes) {
     this.#options = options;
     this.sessions = new Sessions(options.sessions, () => this.#resolveIdle());
     this.callers = new Callers({ policy: options.policy, defaults: options.execution.defaults });
-    this.#nodes = nodes;
-    this.#tasks = tasks;
+    this.#lanes = lanes;
     this.#bounds = { maxInputBytes: options.execution.maxInputMb * MEGABYTE };
-    this.#nodeTypes = new Set([...nodes.pool.nodes.map(({ nodeType }) => nodeType), CUSTOM_TASK]);
+    const { execution, python, dependencies } = options;
+    this.#planner = new Planner({
+      lanes,
+      execution,
+      python,
+      dependencies,
+      bounds: this.#bounds,
+      creditBytes: () => this.sessions.unreadLimitBytes,
+    });
+    this.#nodeTypes = new Set([...lanes.nodes.pool.nodes.map(({ nodeType }) => nodeType), CUSTOM_TASK]);
   }
 
   /** Starts the pools and waits until they are warm. @throws {ServiceError} when a sandbox cannot start */
   static async start(options: ExecutorOptions): Promise<Executor> {
-    const nodeQueue = new AdmissionQueue(options.execution);
-    const taskQueue = new AdmissionQueue(options.execution);
-    const starting = [
-      options.startPool(() => nodeQueue.pump()),
-      options.startTaskPool({ length: () => taskQueue.length, onCapacity: () => taskQueue.pump() }),
-    ] as const;
-    try {
-      const [nodePool, taskPool] = await Promise.all(starting);
-      return new Executor(options, { queue: nodeQueue, pool: nodePool }, { queue: taskQueue, pool: taskPool });
-    } catch (error) {
-      for (const pool of await Promise.allSettled(starting)) {
-        if (pool.status === "fulfilled") await pool.value[Symbol.asyncDispose]();
-      }
-      throw error;
-    }
+    return new Executor(options, await Lanes.start(options));
   }
 
   /** The nodes that can be asked for. */
   get nodes(): readonly NodeDescription[] {
-    return this.#nodes.pool.nodes;
+    const { nodes } = this.#lanes.nodes.pool;
+    return this.#lanes.python === undefined ? nodes.filter(({ runtime }) => runtime !== "python") : nodes;
+  }
+
+  /** Versions of Python that tasks may have, the default one first; none where Python is not run. */
+  get pythonVersions(): readonly PythonVersion[] {
+    const { enabled, version } = this.#options.python;
+    return enabled ? [version, ...PYTHON_VERSIONS.filter((other) => other !== version)] : [];
+  }
+
+  /** Has sandboxes of Python wait ready, where they are to; in the background. */
+  warmUpPython(): void {
+    this.#lanes.python?.warmUp();
   }
 
   /** Executions that wait for a sandbox. */
   get queueLength(): number {
-    return this.#nodes.queue.length + this.#tasks.queue.length;
+    return this.#lanes.queueLength;
   }
 
   /** Executions that wait or run. */
@@ -176,23 +137,27 @@ export class Executor implements AsyncDisposable {
 
   /** Sandbox hosts for nodes, the workers, by what they do. */
   get load(): HostPool["load"] {
-    return this.#nodes.pool.load;
+    return this.#lanes.nodes.pool.load;
   }
 
   /** Sandbox hosts for user code by what they do. */
   get taskLoad(): TaskHostPool["load"] {
-    return this.#tasks.pool.load;
+    return this.#lanes.tasks.pool.load;
+  }
+
+  /** Sandbox hosts for Python by what they do; `undefined` where it is not run. */
+  get pythonLoad(): TaskHostPool["load"] | undefined {
+    return this.#lanes.python?.load;
   }
 
   /** Processes of the sandboxes, for accounting. */
   get hosts(): readonly HostProcess[] {
-    return [...this.#nodes.pool.hosts, ...this.#tasks.pool.hosts];
+    return this.#lanes.hosts;
   }
 
   /** Sums over all executions since the start. */
   get totals(): ExecutionTotals {
-    const { total, succeeded, failed, durationMs, peakMemoryBytes } = this.#totals;
-    return { total, succeeded, failed, peakMemoryBytes, averageDurationMs: total === 0 ? 0 : durationMs / total };
+    return this.#totals.totals;
   }
 
   /**
@@ -207,27 +172,14 @@ export class Executor implements AsyncDisposable {
     { signal, caller = ANONYMOUS }: ExecutionContext,
   ): Promise<ExecutionReport> {
     this.#refuseWhileDraining();
+    const terms = this.callers.termsFor(caller);
+    const { policy } = terms;
     const { limits, lease } = this.#admit(caller, () => {
-      const terms = this.callers.termsFor(caller);
-      refuseUngranted(request.options, terms.policy);
+      refuseUngranted(request.options, policy);
       return { limits: resolveLimits(request.options, terms), lease: this.callers.admitTask(caller) };
     });
-    const { nodeType } = request;
-    const message = nodeMessage(request, limits);
-    const run = new TaskRun({
-      ...this.#identify(caller),
-      subject: "Node execution",
-      logFields: { node_type: nodeType, caller },
-      message,
-      limits,
-      maxRestarts: 1,
-      tryPlace: (task) => this.#nodes.pool.tryRun(task, nodeType),
-      queue: this.#nodes.queue,
-    });
-    const fault = nodeFault(message, this.#bounds);
-    if (fault === undefined) start(run, lease, signal);
-    else run.refuse(fault);
-    return this.#finish(run, lease, { kind: nodeType, caller });
+    const plan = this.#planner.planNode(request, { caller, limits, policy });
+    return this.#run(plan, lease, { kind: request.nodeType, caller, signal });
   }
 
   /**
@@ -240,7 +192,6 @@ export class Executor implements AsyncDisposable {
     request: CustomTaskExecution,
     { signal, caller = ANONYMOUS }: ExecutionContext,
   ): Promise<ExecutionReport> {
-    const { execution } = this.#options;
     const terms = this.callers.termsFor(caller);
     const { policy } = terms;
     const { limits, grants } = this.#admit(caller, () => ({
@@ -250,21 +201,8 @@ export class Executor implements AsyncDisposable {
     const reuseKey = await reuseKeyOf(request.codePackage, { caller, grants, policy });
     this.#refuseWhileDraining();
     const lease = this.#admit(caller, () => this.callers.admitTask(caller));
-    const message = packageMessage(request, { limits, policy, execution });
-    const run = new TaskRun({
-      ...this.#identify(caller),
-      subject: "Task",
-      logFields: { entry_point: request.entryPoint, caller },
-      message,
-      limits,
-      maxRestarts: 0,
-      tryPlace: (task) => this.#tasks.pool.tryRun(task, { grants, reuseKey }),
-      queue: this.#tasks.queue,
-    });
-    const fault = packageFault(message, this.#bounds);
-    if (fault === undefined) start(run, lease, signal);
-    else run.refuse(fault);
-    return this.#finish(run, lease, { kind: CUSTOM_TASK, caller });
+    const plan = this.#planner.planTask(request, { caller, limits, policy, grants, reuseKey });
+    return this.#run(plan, lease, { kind: CUSTOM_TASK, caller, signal });
   }
 
   /**
@@ -296,7 +234,6 @@ export class Executor implements AsyncDisposable {
       release();
       throw error;
     }
-    const { execution } = this.#options;
     const kind = isNode ? request.nodeType : CUSTOM_TASK;
     const identity = this.#identify(caller);
     const opened = new SessionOpener({
@@ -305,50 +242,19 @@ export class Executor implements AsyncDisposable {
       nodeType: isNode ? request.nodeType : "",
       isObject: request.staysOpen,
       limits,
-      maxConsoleBytes: execution.maxConsoleKb * 1024,
+      maxConsoleBytes: this.#options.execution.maxConsoleKb * 1024,
       ...this.#bounds,
       lease,
       audit: identity.audit,
     });
-    const input = new Uint8Array();
-    const { nodeType, config } = request;
-    const common = { ...identity, limits, stream: opened.sink, maxRestarts: isNode ? 1 : 0 };
-    let run: TaskRun;
-    let fault: string | undefined;
-    if (isNode) {
-      const message = nodeMessage({ nodeType, config, input, format: "" }, limits);
-      fault = nodeFault(message, this.#bounds);
-      run = new TaskRun({
-        ...common,
-        subject: "Node execution",
-        logFields: { node_type: nodeType, caller },
-        message,
-        tryPlace: (task) => this.#nodes.pool.tryOpen(task, nodeType),
-        queue: this.#nodes.queue,
-      });
-    } else {
-      const stream = {
-        mode: request.mode,
-        config: Object.fromEntries(config),
-        creditBytes: this.sessions.unreadLimitBytes,
-      };
-      // Clients of the plain contract have no other place for it.
-      const entryPoint = request.entryPoint === "" ? config.get("entry_point") ?? "" : request.entryPoint;
-      const task = { ...request, entryPoint, input, format: "", dependencies: [] };
-      const message = packageMessage(task, { limits, policy: terms.policy, execution, stream });
-      fault = packageFault(message, this.#bounds);
-      run = new TaskRun({
-        ...common,
-        subject: "Task",
-        logFields: { entry_point: request.entryPoint, caller },
-        message,
-        tryPlace: (task) => this.#tasks.pool.tryRun(task, { grants, reuseKey: null }),
-        queue: this.#tasks.queue,
-      });
-    }
+    const { policy } = terms;
+    const plan = isNode
+      ? this.#planner.planNodeStream(request, { caller, limits, policy })
+      : this.#planner.planPackageStream(request, { caller, limits, policy, grants });
+    const run = new TaskRun({ ...identity, ...plan, stream: opened.sink });
     try {
-      if (fault === undefined) run.start(signal);
-      else run.refuse(fault);
+      if (plan.refusal === undefined) run.start(signal);
+      else run.refuse(plan.refusal);
       const report = await this.#track(run, { kind, caller });
       const session = await opened.settle(report);
       if (session === undefined) {
@@ -398,18 +304,18 @@ export class Executor implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.sessions.endAll(sessionDrained());
     this.sessions[Symbol.dispose]();
-    for (const { queue, pool } of [this.#nodes, this.#tasks]) {
-      queue[Symbol.dispose]();
-      await pool[Symbol.asyncDispose]();
-    }
+    await this.#lanes[Symbol.asyncDispose]();
   }
 
-  /** Keeps count of a run that has been admitted, now and when it ends. */
-  async #finish(
-    run: TaskRun,
+  /** Runs what has been admitted, and gives its place in the quota back when it ends. */
+  async #run(
+    plan: TaskPlan,
     lease: TaskLease,
-    of: { readonly kind: string; readonly caller: string },
+    { signal, ...of }: { readonly kind: string; readonly caller: string; readonly signal: AbortSignal },
   ): Promise<ExecutionReport> {
+    const run = new TaskRun({ ...this.#identify(of.caller), ...plan });
+    if (plan.refusal === undefined) start(run, lease, signal);
+    else run.refuse(plan.refusal);
     try {
       return await this.#track(run, of);
     } finally {
@@ -466,31 +372,10 @@ export class Executor implements AsyncDisposable {
     report: ExecutionReport,
     run: TaskRun,
   ): void {
-    const totals = this.#totals;
-    totals.total++;
-    if (report.status === ExecutionStatus.SUCCESS) totals.succeeded++;
-    else totals.failed++;
-    totals.durationMs += run.durationMs;
-    totals.peakMemoryBytes = Math.max(totals.peakMemoryBytes, run.usage?.memoryPeakBytes ?? 0);
+    this.#totals.add(report.status, run);
     const label = this.#nodeTypes.has(kind) ? kind : "unknown";
     this.#options.observer.executionEnded(label, report.status, run.durationMs, run.queueMs, caller);
   }
-}
-
-/**
- * What executions must have in common to have the same sandbox one after the other: the caller, the package, the rights.
- * `null` where the policy has each in a sandbox of its own, for callers that nobody can tell apart, and for those that
- * leave files behind.
- */
-async function reuseKeyOf(
-  codePackage: Uint8Array,
-  of: { readonly caller: string; readonly grants: Grants; readonly policy: PolicyOptions },
-): Promise<string | null> {
-  const { caller, grants, policy } = of;
-  if (policy.reuse === "never" || caller === ANONYMOUS || grants.scratchBytes !== null) return null;
-  // The bytes came from the wire: never shared.
-  const digest = await crypto.subtle.digest("SHA-256", codePackage as Uint8Array<ArrayBuffer>);
-  return JSON.stringify([caller, new Uint8Array(digest).toHex(), grants.networkHosts, grants.wantedHosts]);
 }
 
 /** Starts a run; one that is not admitted gives its place in the quota back. */

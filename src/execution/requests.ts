@@ -9,6 +9,7 @@ import {
   type NodeTask,
   type PackageStreamOptions,
   type PackageTask,
+  type PythonNode,
   type StreamStep,
   taskTextBytes,
 } from "../../workers/protocol.ts";
@@ -70,11 +71,12 @@ export function nodeMessage(
 /** The message that runs user code, or opens a stream or a session with it. */
 export function packageMessage(
   request: CustomTaskExecution,
-  { limits, policy, execution, stream }: {
+  { limits, policy, execution, stream, pythonNode }: {
     readonly limits: ExecutionLimits;
     readonly policy: PolicyOptions;
     readonly execution: ExecutionSectionOptions;
-    readonly stream?: PackageStreamOptions;
+    readonly stream?: PackageStreamOptions | undefined;
+    readonly pythonNode?: PythonNode | undefined;
   },
 ): PackageTask {
   const { codePackage, entryPoint, input, format, dependencies, options } = request;
@@ -92,6 +94,7 @@ export function packageMessage(
       blockedImports: policy.imports.blocked,
       environment: options?.environment ?? {},
       ...(stream === undefined ? {} : { stream }),
+      ...(pythonNode === undefined ? {} : { pythonNode }),
     },
     input,
     layer: new Uint8Array(),
@@ -110,9 +113,9 @@ export function nodeFault(message: NodeTask, bounds: InputBounds): string | unde
 
 /** Why a request of user code is too long to be sent to a sandbox; `undefined` when it is not. */
 export function packageFault(message: PackageTask, bounds: InputBounds): string | undefined {
-  const { entryPoint, dependencies, maxPackageBytes, stream } = message.options;
-  const config = Object.entries(stream?.config ?? {}).flat();
-  const textBytes = [entryPoint, message.format, ...dependencies, ...config].reduce(
+  const { entryPoint, dependencies, maxPackageBytes, stream, pythonNode } = message.options;
+  const config = [...Object.entries(stream?.config ?? {}), ...Object.entries(pythonNode?.config ?? {})].flat();
+  const textBytes = [entryPoint, message.format, pythonNode?.nodeType ?? "", ...dependencies, ...config].reduce(
     (sum, { length }) => sum + length * 3,
     0,
   );

@@ -5,6 +5,7 @@
 
 import { type ExecutionMetrics, ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
 import type { ConsoleText, NodeTask, PackageTask, TaskLog } from "../../workers/protocol.ts";
+import { ServiceError } from "../errors.ts";
 import { taskLogger } from "../logging/mod.ts";
 import { type HostTask, isNodeTask, type StreamSink, type TaskEnd } from "../sandbox/task.ts";
 import type { TaskUsage } from "../sandbox/usage_meter.ts";
@@ -18,6 +19,7 @@ import {
   type Verdict,
   type VerdictContext,
   verdictOnLoss,
+  verdictOnObstacle,
   verdictOnResult,
   verdictOnStop,
 } from "./verdict.ts";
@@ -40,7 +42,15 @@ export interface ExecutionReport {
   /** What user code wrote to its console, bounded; empty for built-in nodes. */
   readonly stdout: string;
   readonly stderr: string;
+  /** Packages that were installed for it, `numpy==2.1.0` say. */
+  readonly installed: readonly string[];
   readonly metrics: ExecutionMetrics;
+}
+
+/** What a task that had to be prepared is run with. */
+export interface Preparation {
+  readonly message: PackageTask;
+  readonly installed: readonly string[];
 }
 
 /** A task to be run, and where. */
@@ -54,9 +64,11 @@ export interface RunOptions {
   readonly logFields: Readonly<Record<string, unknown>>;
   readonly message: NodeTask | PackageTask;
   readonly limits: ExecutionLimits;
+  /** Makes the message that is run in the end; its time is part of the task's. @throws {ServiceError} why it cannot run */
+  readonly prepare?: ((signal: AbortSignal) => Promise<Preparation>) | undefined;
   /** How often it may be started again after a host died under it: pure nodes once, user code never. */
   readonly maxRestarts: number;
-  /** Gives it to a sandbox, or gives `undefined` when none is free. */
+  /** Gives it to a sandbox, or gives `undefined` when none is free. @throws {ServiceError} when there is none at all */
   readonly tryPlace: (task: HostTask) => (() => void) | undefined;
   readonly queue: AdmissionQueue;
   readonly audit: TaskAudit;
@@ -67,6 +79,7 @@ export interface RunOptions {
 /** Where an execution is. */
 type RunState =
   | { readonly kind: "new" }
+  | { readonly kind: "preparing"; readonly abort: () => void; readonly since: number }
   | { readonly kind: "queued"; readonly leave: () => void }
   | { readonly kind: "placed"; readonly abandon: () => void; readonly since: number }
   | { readonly kind: "ended" };
@@ -85,6 +98,9 @@ export class TaskRun {
   #signal: AbortSignal | undefined;
   #stdout = "";
   #stderr = "";
+  #message: NodeTask | PackageTask;
+  #installed: readonly string[] = [];
+  #preparedMs = 0;
   durationMs = 0;
   queueMs = 0;
   /** What it used on the host that it ended on; `undefined` where it did not get to run, or was cancelled. */
@@ -92,28 +108,69 @@ export class TaskRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
+    this.#message = options.message;
     this.#context = { subject: options.subject, memoryBytes: options.limits.memoryBytes };
     this.#waiter = this.#makeWaiter();
   }
 
   /** Ends it before it starts. */
-  refuse(errorMessage: string): void {
-    this.#end({
-      status: ExecutionStatus.RESOURCE_LIMIT,
-      failureReason: FailureReason.INPUT_LIMIT,
-      errorMessage,
-    });
+  refuse(verdict: Verdict): void {
+    this.#end(verdict);
   }
 
   /** @throws {ServiceError} `QUEUE_FULL` */
   start(signal: AbortSignal): void {
     this.#signal = signal;
     if (signal.aborted) return this.#cancel();
+    const { prepare } = this.#options;
+    if (prepare === undefined) this.#admit();
+    else void this.#prepare(prepare);
+    if (this.#state.kind !== "ended") signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** @throws {ServiceError} `QUEUE_FULL` */
+  #admit(): void {
     // Those who wait were here first.
     if (this.#options.queue.length > 0 || !this.#tryPlace()) {
       this.#state = { kind: "queued", leave: this.#options.queue.enter(this.#waiter) };
     }
-    signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  async #prepare(prepare: (signal: AbortSignal) => Promise<Preparation>): Promise<void> {
+    const { limits, audit } = this.#options;
+    const since = performance.now();
+    const abort = new AbortController();
+    this.#state = { kind: "preparing", abort: () => abort.abort(), since };
+    const timer = setTimeout(() => {
+      const used = performance.now() - since;
+      this.#withdraw();
+      this.#end(verdictOnStop({ reason: "timeout", excess: { limit: limits.timeoutMs, used } }, this.#context, audit));
+    }, limits.timeoutMs);
+    try {
+      const { message, installed } = await prepare(abort.signal);
+      if (this.#isOver) return;
+      this.#message = message;
+      this.#installed = installed;
+      this.#preparedMs = Math.floor(performance.now() - since);
+      this.#admit();
+    } catch (error) {
+      this.#onObstacle(error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  get #isOver(): boolean {
+    return this.#state.kind === "ended";
+  }
+
+  /** It cannot get to a sandbox. */
+  #onObstacle(error: unknown): void {
+    const verdict = error instanceof ServiceError ? verdictOnObstacle(error) : undefined;
+    if (verdict === undefined) return this.fail(error);
+    if (this.#isOver) return;
+    this.#withdraw();
+    this.#end(verdict);
   }
 
   readonly #onAbort = () => this.#cancel();
@@ -121,10 +178,14 @@ export class TaskRun {
   readonly #waiter: Waiter;
 
   #makeWaiter(): Waiter {
-    const { message, caller } = this.#options;
+    const bytesOf = (message: NodeTask | PackageTask) =>
+      message.input.length + (isNodeTask(message) ? 0 : message.codePackage.length + message.layer.length);
+    const currentBytes = () => bytesOf(this.#message);
     return {
-      caller,
-      bytes: message.input.length + (isNodeTask(message) ? 0 : message.codePackage.length),
+      caller: this.#options.caller,
+      get bytes() {
+        return currentBytes();
+      },
       tryStart: () => this.#tryPlace(),
       shed: (error) => this.fail(error),
     };
@@ -140,6 +201,10 @@ export class TaskRun {
 
   /** Takes it out of the queue, or from its host. */
   #withdraw(): void {
+    if (this.#state.kind === "preparing") {
+      this.#state.abort();
+      this.#preparedMs = performance.now() - this.#state.since;
+    }
     if (this.#state.kind === "queued") this.#state.leave();
     if (this.#state.kind === "placed") {
       this.#state.abandon();
@@ -148,16 +213,26 @@ export class TaskRun {
   }
 
   #tryPlace(): boolean {
-    const { message, limits, stream, tryPlace } = this.#options;
-    const abandon = tryPlace({
-      message,
-      limits,
+    const { limits, stream, tryPlace } = this.#options;
+    const task: HostTask = {
+      message: this.#message,
+      // What is left of its time.
+      limits: this.#preparedMs === 0
+        ? limits
+        : { ...limits, timeoutMs: Math.max(1, limits.timeoutMs - this.#preparedMs) },
       ...(stream === undefined ? {} : { stream }),
       onEnd: (end, sandboxId) => this.#onEnd(end, sandboxId),
       onLog: (log) => this.#log(log),
       onConsole: (text) => this.#collect(text),
       onEgress: (event) => auditEgress(event, this.#options.audit),
-    });
+    };
+    let abandon: (() => void) | undefined;
+    try {
+      abandon = tryPlace(task);
+    } catch (error) {
+      this.#onObstacle(error);
+      return true;
+    }
     if (abandon === undefined) return false;
     this.#state = { kind: "placed", abandon, since: performance.now() };
     return true;
@@ -173,12 +248,18 @@ export class TaskRun {
         return this.#end(verdictOnResult(end, this.#options.audit));
       case "stopped":
         this.#use(end.usage);
-        return this.#end(verdictOnStop(end, this.#context, this.#options.audit));
+        return this.#end(verdictOnStop(this.#withPreparation(end), this.#context, this.#options.audit));
       case "returned":
         return this.#placeAgain();
       case "lost":
         return this.#onLost(end, sandboxId);
     }
+  }
+
+  /** Its host knows only of the time that was left. */
+  #withPreparation({ reason, excess }: Extract<TaskEnd, { kind: "stopped" }>): Parameters<typeof verdictOnStop>[0] {
+    if (reason !== "timeout") return { reason, excess };
+    return { reason, excess: { limit: this.#options.limits.timeoutMs, used: this.#preparedMs + excess.used } };
   }
 
   #use(usage: TaskUsage): void {
@@ -226,6 +307,7 @@ export class TaskRun {
     if (this.#state.kind === "ended") return;
     this.#leave();
     const totalMs = performance.now() - this.#admittedAt;
+    this.durationMs += this.#preparedMs;
     this.queueMs = Math.max(0, totalMs - this.durationMs);
     const output = end.output ?? new Uint8Array();
     const durationMs = Math.round(this.durationMs);
@@ -235,6 +317,7 @@ export class TaskRun {
       failureReason: end.failureReason,
       stdout: this.#stdout,
       stderr: this.#stderr,
+      installed: this.#installed,
       output,
       errorMessage: end.errorMessage ?? "",
       errorTraceback: end.errorTraceback ?? "",
@@ -245,7 +328,7 @@ export class TaskRun {
         cpuTimeMs: Math.round(this.usage?.cpuMs ?? 0),
         memoryPeakMb: megabytes(this.usage?.memoryPeakBytes ?? 0),
         memoryAverageMb: megabytes(this.usage?.memoryAverageBytes ?? 0),
-        inputSizeBytes: this.#options.message.input.length,
+        inputSizeBytes: this.#message.input.length,
         outputSizeBytes: output.length,
         exitCode: end.exitCode ?? 0,
         sandboxId: this.#sandboxId,
@@ -256,7 +339,7 @@ export class TaskRun {
 
   /** The worker bounds what it sends; that it does is checked here, since it is not believed. */
   #collect({ stream, text }: ConsoleText): void {
-    const { message } = this.#options;
+    const message = this.#message;
     const limit = "maxConsoleBytes" in message ? message.maxConsoleBytes : 0;
     const left = limit + TRUNCATION_NOTE_LENGTH - this.#stdout.length - this.#stderr.length;
     const kept = text.slice(0, Math.max(0, left));

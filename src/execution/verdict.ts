@@ -5,6 +5,7 @@
 
 import { ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
 import type { TaskOutcome, TaskResult } from "../../workers/protocol.ts";
+import type { ErrorCode, ServiceError } from "../errors.ts";
 import type { EgressEvent } from "../sandbox/egress/mod.ts";
 import type { Denial } from "../sandbox/denials.ts";
 import type { Excess, HostExit, StopReason, TaskEnd } from "../sandbox/task.ts";
@@ -57,6 +58,33 @@ export interface VerdictContext {
   readonly memoryBytes: number;
 }
 
+/** What an error means that kept a task from its sandbox. Others are no execution's end, but the call's. */
+const OBSTACLES: Partial<Record<ErrorCode, Meaning>> = {
+  INVALID_TASK: OUTCOMES.INVALID_TASK,
+  TASK_FAILED: OUTCOMES.TASK_FAILED,
+  SECURITY_VIOLATION: OUTCOMES.SECURITY_VIOLATION,
+  RESOURCE_LIMIT: { status: ExecutionStatus.RESOURCE_LIMIT, failureReason: FailureReason.INPUT_LIMIT },
+  TASK_TIMEOUT: { status: ExecutionStatus.TIMEOUT, failureReason: FailureReason.TIME_LIMIT },
+  SANDBOX_LOST: { status: ExecutionStatus.ERROR, failureReason: FailureReason.CRASH },
+  SANDBOX_LEAK: { status: ExecutionStatus.ERROR, failureReason: FailureReason.CRASH },
+};
+
+/** The verdict on a task that did not get to a sandbox; `undefined` where the error is the call's. */
+export function verdictOnObstacle({ code, message }: ServiceError): Verdict | undefined {
+  const meaning = OBSTACLES[code];
+  return meaning && { ...meaning, errorMessage: message };
+}
+
+/** The verdict on a request that asks for what does not exist. */
+export function invalidTask(errorMessage: string): Verdict {
+  return { ...OUTCOMES.INVALID_TASK, errorMessage };
+}
+
+/** The verdict on a request that is too long. */
+export function inputTooLong(errorMessage: string): Verdict {
+  return { status: ExecutionStatus.RESOURCE_LIMIT, failureReason: FailureReason.INPUT_LIMIT, errorMessage };
+}
+
 /** The verdict on a task that answered. */
 export function verdictOnResult(
   { result, denials }: Extract<TaskEnd, { kind: "result" }>,
@@ -76,7 +104,7 @@ export function verdictOnResult(
 
 /** The verdict on a task that the server ended. */
 export function verdictOnStop(
-  { reason, excess }: Extract<TaskEnd, { kind: "stopped" }>,
+  { reason, excess }: Pick<Extract<TaskEnd, { kind: "stopped" }>, "reason" | "excess">,
   { subject }: VerdictContext,
   audit: TaskAudit,
 ): Verdict {

@@ -148,7 +148,7 @@ async function executeCustomTask(
     errorMessage: report.errorMessage,
     errorTraceback: report.errorTraceback,
     metrics: report.metrics,
-    installedDeps: [],
+    installedDeps: [...report.installed],
     stdout: report.stdout,
     stderr: report.stderr,
     failureReason: report.failureReason,
@@ -178,6 +178,14 @@ function getStatus(
   return {
     status: serviceStatus(),
     version: SERVICE_VERSION,
+    versionInfo: {
+      serviceVersion: SERVICE_VERSION,
+      sdkVersion: "",
+      protocolVersion: "",
+      pythonVersion: executor.pythonVersions.join(", "),
+      buildTimestamp: "",
+      gitCommit: "",
+    },
     uptimeSeconds: Math.floor((performance.now() - startedAt) / 1_000),
     // Callers that have a name see their own.
     activeSessions: includeSessions ? executor.sessions.list(caller === ANONYMOUS ? undefined : caller) : [],

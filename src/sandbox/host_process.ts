@@ -106,6 +106,7 @@ const ReadyMessage = z.strictObject({
     category: z.string(),
     description: z.string(),
     streaming: z.boolean(),
+    runtime: z.enum(["typescript", "python"]).default("typescript"),
     parameters: z.array(NodeParameter),
   })),
 });

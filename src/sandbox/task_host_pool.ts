@@ -22,10 +22,16 @@ const SURPLUS_IDLE_MS = 5_000;
 
 /** What a pool needs. */
 export interface TaskHostPoolOptions extends Omit<HostOptions, "id" | "role" | "grants"> {
+  /** What its hosts are called, before a number; `task` by default. */
+  readonly idPrefix?: string;
   /** Hosts alive at once, ready ones included. */
   readonly maxHosts: number;
   /** Hosts that wait for a task. */
   readonly readyHosts: number;
+  /** Hosts that stay when more are ready than that, since one at least has proved itself; 1 by default. */
+  readonly leastHosts?: number;
+  /** Where several pools have their hosts from one allowance. */
+  readonly sharing?: HostSharing;
   /** How long a host may be kept for its caller without a task, in milliseconds. */
   readonly keptIdleMs: number;
   /** Tasks that wait for a host. */
@@ -34,6 +40,16 @@ export interface TaskHostPoolOptions extends Omit<HostOptions, "id" | "role" | "
   readonly onCapacity: () => void;
   /** Called when a host has ended, for metrics. */
   readonly onHostExit: (exit: HostExit) => void;
+}
+
+/** The allowance that several pools have their hosts from. */
+export interface HostSharing {
+  /** Whether all pools together may have another host. */
+  hasRoom(): boolean;
+  /** Has another pool end a host that only waits. @returns whether one did */
+  takeRoom(): boolean;
+  /** Called when a host has ended, instead of starting another one in its place. */
+  onRoom(): void;
 }
 
 /** Which host a task may have. */
@@ -52,6 +68,7 @@ export class TaskHostPool implements AsyncDisposable {
   readonly #ending = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
   readonly #watch = new HostWatch(() => this.#running);
+  #readyHosts: number;
   /** Hosts without grants that are being started, and hosts with those of one task. */
   #starting = 0;
   #startingGranted = 0;
@@ -62,6 +79,7 @@ export class TaskHostPool implements AsyncDisposable {
 
   private constructor(options: TaskHostPoolOptions) {
     this.#options = options;
+    this.#readyHosts = options.readyHosts;
     this.#kept = new KeptHosts({
       idleMs: options.keptIdleMs,
       renewTimeoutMs: options.startTimeoutMs,
@@ -71,17 +89,23 @@ export class TaskHostPool implements AsyncDisposable {
 
   /**
    * Starts a pool and waits until its ready hosts are, and at least one.
+   * @param signal ends what has been started
    * @throws {ServiceError} `SANDBOX_LOST` when one cannot start
    */
-  static async start(options: TaskHostPoolOptions): Promise<TaskHostPool> {
+  static async start(options: TaskHostPoolOptions, signal?: AbortSignal): Promise<TaskHostPool> {
     const pool = new TaskHostPool(options);
+    const end = () => void pool[Symbol.asyncDispose]();
+    signal?.addEventListener("abort", end, { once: true });
     try {
+      signal?.throwIfAborted();
       // One at least: it shows that such hosts start here, and proves that they keep their task in.
       const count = Math.max(1, Math.min(options.readyHosts, options.maxHosts));
       await Promise.all(Array.from({ length: count }, () => pool.#startReady()));
     } catch (error) {
       await pool[Symbol.asyncDispose]();
       throw error;
+    } finally {
+      signal?.removeEventListener("abort", end);
     }
     return pool;
   }
@@ -98,6 +122,32 @@ export class TaskHostPool implements AsyncDisposable {
       available: this.#ready.length + this.#kept.renewed,
       starting: this.#starting + this.#startingGranted + this.#kept.size - this.#kept.renewed,
     };
+  }
+
+  /** Hosts alive, those that are being started included. */
+  get alive(): number {
+    return this.#ready.length + this.#running.size + this.#kept.size + this.#starting + this.#startingGranted;
+  }
+
+  /** Sets how many hosts wait for a task: more are started, or those beyond are ended. */
+  keepReady(count: number): void {
+    const isFewer = count < this.#readyHosts;
+    this.#readyHosts = count;
+    if (isFewer) this.#endSurplus();
+    else this.#fill();
+  }
+
+  /** Starts hosts that are wanted: there may be room for them now. */
+  refill(): void {
+    this.#fill();
+  }
+
+  /** Ends a host that only waits, for another pool to have its place. @returns whether there was one to spare */
+  yieldIdle(): boolean {
+    if (this.#options.queueLength() > 0) return false;
+    const idle = this.#kept.takeOldest() ?? this.#takeReady();
+    idle?.kill("retired");
+    return idle !== undefined;
   }
 
   /**
@@ -131,10 +181,6 @@ export class TaskHostPool implements AsyncDisposable {
     while (this.#ending.size > 0) await Promise.allSettled(this.#ending);
   }
 
-  get #alive(): number {
-    return this.#ready.length + this.#running.size + this.#kept.size + this.#starting + this.#startingGranted;
-  }
-
   #takeReady(): HostProcess | undefined {
     let host = this.#ready.shift();
     while (host !== undefined && !host.isServing) host = this.#ready.shift();
@@ -143,11 +189,15 @@ export class TaskHostPool implements AsyncDisposable {
 
   /** Whether there may be another host; one that only waits is ended for it. */
   #makeRoom({ ready }: { readonly ready: boolean }): boolean {
-    const { maxHosts } = this.#options;
-    if (this.#alive < maxHosts) return true;
+    if (this.#hasRoom()) return true;
     const idle = this.#kept.takeOldest() ?? (ready ? this.#takeReady() : undefined);
     idle?.kill("retired");
-    return idle !== undefined;
+    return idle !== undefined || this.alive < this.#options.maxHosts && (this.#options.sharing?.takeRoom() ?? false);
+  }
+
+  #hasRoom(): boolean {
+    const { maxHosts, sharing } = this.#options;
+    return this.alive < maxHosts && (sharing?.hasRoom() ?? true);
   }
 
   #runOn(host: HostProcess, task: HostTask, { reuseKey }: TaskHostNeed): () => void {
@@ -236,12 +286,11 @@ export class TaskHostPool implements AsyncDisposable {
    */
   #fill(asking = 0): void {
     if (this.#closing.signal.aborted || this.#retry !== undefined) return;
-    const { maxHosts, readyHosts, queueLength } = this.#options;
-    const needed = queueLength() + asking;
-    const wanted = Math.max(readyHosts, needed);
+    const needed = this.#options.queueLength() + asking;
+    const wanted = Math.max(this.#readyHosts, needed);
     const coming = () => this.#ready.length + this.#starting;
     // Kept hosts give way to tasks that wait, not to hosts that would.
-    while (coming() < wanted && (this.#alive < maxHosts || coming() < needed && this.#makeRoom({ ready: false }))) {
+    while (coming() < wanted && (this.#hasRoom() || coming() < needed && this.#makeRoom({ ready: false }))) {
       this.#track(this.#startReady().catch((error) => this.#onFailedStart(error)));
     }
   }
@@ -260,7 +309,7 @@ export class TaskHostPool implements AsyncDisposable {
     this.#options.onCapacity();
     if (!this.#ready.includes(host)) return;
     host.warmUp();
-    if (this.#ready.length > this.#options.readyHosts) {
+    if (this.#ready.length > this.#readyHosts) {
       this.#surplus ??= setTimeout(() => this.#endSurplus(), SURPLUS_IDLE_MS);
     }
   }
@@ -268,14 +317,13 @@ export class TaskHostPool implements AsyncDisposable {
   /** Ends ready hosts that nobody has wanted for a while. */
   #endSurplus(): void {
     this.#surplus = undefined;
-    const { readyHosts, queueLength } = this.#options;
-    // One at least was there from the start, and has proved itself.
-    const wanted = Math.max(1, readyHosts, queueLength());
+    const { leastHosts = 1, queueLength } = this.#options;
+    const wanted = Math.max(leastHosts, this.#readyHosts, queueLength());
     for (const host of this.#ready.splice(wanted)) host.kill("retired");
   }
 
   async #startHost(grants: Grants, signal: AbortSignal): Promise<HostProcess> {
-    const id = `task-${this.#nextHost++}`;
+    const id = `${this.#options.idPrefix ?? "task"}-${this.#nextHost++}`;
     const host = await HostProcess.start({ ...this.#options, role: "task", grants, id }, { signal });
     this.#track(host.exited.then((exit) => this.#onExit(host, exit)));
     return host;
@@ -299,7 +347,8 @@ export class TaskHostPool implements AsyncDisposable {
       exit_code: exit.exitCode,
       stderr: exit.stderr,
     });
-    this.#fill();
+    if (this.#options.sharing === undefined) this.#fill();
+    else this.#options.sharing.onRoom();
     this.#options.onCapacity();
   }
 

@@ -15,7 +15,7 @@ import type { Config } from "../config/schema.ts";
  * @param front from 1 on
  */
 export function settingsOfFront(config: Config, front: number): Readonly<Record<string, unknown>> {
-  const { server, pool, execution, policy, logging } = config;
+  const { server, pool, python, execution, policy, logging } = config;
   const part = (total: number) => share(total, front, server.processes);
   return {
     "server.processes": 0,
@@ -25,6 +25,8 @@ export function settingsOfFront(config: Config, front: number): Readonly<Record<
     "pool.maxTaskHosts": part(pool.maxTaskHosts),
     // No limit but a head start, which every front needs for itself.
     "pool.readyTaskHosts": Math.min(Math.ceil(pool.readyTaskHosts / server.processes), part(pool.maxTaskHosts)),
+    "python.maxSandboxes": Math.max(1, part(python.maxSandboxes)),
+    "python.readySandboxes": Math.min(Math.ceil(python.readySandboxes / server.processes), part(python.maxSandboxes)),
     "execution.queueLimit": part(execution.queueLimit),
     "execution.queueLimitMb": Math.max(1, part(execution.queueLimitMb)),
     "policy.callers": Object.fromEntries(

@@ -66,7 +66,12 @@ Deno.test("rexec run against the service", async (test) => {
       message: /network\.allowed/,
     },
     { name: "a dependency", args: [code, "--dependency", "npm:zod@4"], code: 1, message: /Cannot install dependency/ },
-    { name: "Python", args: [folder.file("python")], code: 1, message: /Python/ },
+    {
+      name: "a Python that there is not",
+      args: [folder.file("python"), "--python", "3.9"],
+      code: 1,
+      message: /INVALID_TASK.*asks for Python "3\.9"/,
+    },
   ];
   for (const { name, args, code, message } of failures) {
     await test.step(`exits with ${code} at ${name}`, async () => {

@@ -77,6 +77,24 @@ Deno.test("rexec run asks for nothing that it is not told to ask for", async () 
   assert.equal(openPackage(Uint8Array.from(seen.codePackage)).manifest?.permissions, undefined);
 });
 
+Deno.test("rexec run packages Python, and asks for the version that it is told", async () => {
+  await using folder = await TestFolder.make({ "task.py": "def main(x): return x" });
+  const manifests: unknown[] = [];
+  const answer = (request: ExecuteCustomTaskRequest) => {
+    const { runtime, python_version } = openPackage(Uint8Array.from(request.codePackage)).manifest ?? {};
+    manifests.push([runtime, python_version]);
+    return talkative(request);
+  };
+  for (const version of [[], ["--python", "3.11"]]) {
+    const { code, stderr } = await against(answer, ["run", folder.file("task.py"), ...version]);
+    assert.equal(code, 0, stderr);
+  }
+  assert.deepEqual(manifests, [["python", undefined], ["python", "3.11"]]);
+  const wrong = await against(answer, ["run", folder.file("task.py"), "--python", "three"]);
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.stderr, /It must be a version such as 3\.11/);
+});
+
 for (const form of [["--allow-net"], ["--allow-net=*"], ["--allow-net=a.example", "--allow-net"]]) {
   Deno.test(`rexec run ${form.join(" ")} asks for all hosts that the policy grants`, async () => {
     await using folder = await TestFolder.make({ "task.ts": MODULE });

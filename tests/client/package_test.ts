@@ -85,6 +85,21 @@ Deno.test("packagePath() packages a file under its own name, as the entry file",
   assert.deepEqual(opened.manifest?.entry_files, ["task.ts"]);
 });
 
+Deno.test("packagePath() says that a file or folder is Python's, and packageFiles() which Python it needs", async () => {
+  await using folder = await TestFolder.make({ "lib/a.py": "", "main.py": "def main(x): return x", "data.csv": "1" });
+  assert.equal(openPackage(await packagePath(folder.path)).manifest?.runtime, "python");
+  const opened = openPackage(
+    await packagePath(folder.file("main.py"), { manifest: { runtime: "python", pythonVersion: "3.11" } }),
+  );
+  assert.equal(opened.runtime, "python");
+  assert.deepEqual([opened.manifest?.runtime, opened.manifest?.python_version], ["python", "3.11"]);
+  await Deno.writeTextFile(folder.file("main.ts"), MODULE);
+  await assert.rejects(
+    async () => openPackage(await packagePath(folder.path)),
+    /its manifest must say which "runtime"/,
+  );
+});
+
 Deno.test("packagePath() gives the lines of requirements.txt to the manifest", async () => {
   await using folder = await TestFolder.make({
     "main.py": "def main(x): return x",

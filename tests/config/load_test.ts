@@ -77,6 +77,8 @@ const WORDS: readonly [variable: string, text: string, key: string, value: unkno
   ["LOG_LEVELS", "sandbox=debug, rpc.calls=OFF", "logging.levels", { sandbox: "DEBUG", "rpc.calls": "OFF" }],
   ["LOG_FILE", "/tmp/x.log", "logging.file.path", "/tmp/x.log"],
   ["DRAIN_TIMEOUT_SECONDS", "2.5", "server.drainTimeoutMs", 2_500],
+  ["PYTHON_VERSION", "3.11", "python.version", "3.11"],
+  ["PYTHON_PACKAGES_DIR", "/srv/wheels", "python.packagesDirectory", "/srv/wheels"],
   ["MAX_WORKERS", " 12 ", "pool.maxWorkers", 12],
   ["METRICS_PORT", "", "metrics.port", 8_080],
 ];
@@ -87,6 +89,10 @@ for (const [variable, text, key, value] of WORDS) {
     assert.deepEqual(key.split(".").reduce<unknown>((at, name) => Reflect.get(Object(at), name), config), value);
   });
 }
+
+Deno.test("loadConfig() takes a version of Python without quotes, which YAML reads as a number", () => {
+  assert.equal(load({ "service.yaml": "python:\n  version: 3.11\n" }).config.python.version, "3.11");
+});
 
 const CEILINGS: readonly [file: string, env: Record<string, string>, ceiling: number, byDefault: number][] = [
   ["", { MAX_MEMORY_MB: "256" }, 256, 256],
@@ -127,6 +133,11 @@ Deno.test("loadConfig() lists all faults of all sources at once", () => {
 const REFUSED: readonly [what: string, yaml: string, fault: RegExp][] = [
   ["a key that stands twice", "pool:\n  maxWorkers: 1\n  maxWorkers: 2\n", /service\.yaml:3: not valid YAML: .*unique/],
   ["a number in quotes", 'pool: { maxWorkers: "4" }', /pool\.maxWorkers: "4" is not allowed/],
+  [
+    "a Python that there is not",
+    'python: { version: "3.12" }',
+    /python\.version: "3\.12" is not allowed: must be one of 3\.11, 3\.14/,
+  ],
   ["a fraction", "pool: { maxWorkers: 1.5 }", /pool\.maxWorkers: 1\.5 is not allowed/],
   ["a missing value", "pool:\n  maxWorkers:\n", /service\.yaml:2: pool\.maxWorkers: null is not allowed/],
   ["a key spelt otherwise", "pool: { max_workers: 1 }", /did you mean "maxWorkers"/],

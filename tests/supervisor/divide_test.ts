@@ -5,6 +5,7 @@ import { settingsOfFront } from "../../src/supervisor/divide.ts";
 const CONFIG = Config.parse({
   server: { processes: 3, maxConnections: 1_000, maxConnectionsPerPeer: 3 },
   pool: { maxWorkers: 4, maxTaskHosts: 3, readyTaskHosts: 2 },
+  python: { maxSandboxes: 4, readySandboxes: 4 },
   execution: { queueLimit: 2, queueLimitMb: 1 },
   policy: {
     callers: {
@@ -23,6 +24,8 @@ const FRONTS = [1, 2, 3].map((front) =>
 Deno.test("settingsOfFront() divides totals without a rest, and nobody gets nothing", () => {
   assert.deepEqual(FRONTS.map(({ pool }) => pool.maxWorkers), [2, 1, 1]);
   assert.deepEqual(FRONTS.map(({ pool }) => pool.maxTaskHosts), [1, 1, 1]);
+  assert.deepEqual(FRONTS.map(({ python }) => python.maxSandboxes), [2, 1, 1]);
+  assert.deepEqual(FRONTS.map(({ python }) => python.readySandboxes), [2, 1, 1]);
   assert.deepEqual(FRONTS.map(({ server }) => server.maxConnections), [334, 333, 333]);
   assert.deepEqual(FRONTS.map(({ server }) => server.maxConnectionsPerPeer), [1, 1, 1]);
   assert.deepEqual(FRONTS.map(({ execution }) => execution.queueLimit), [1, 1, 0]);
@@ -51,6 +54,7 @@ for (
   const [what, settings, fault] of [
     ["hosts", { "pool.maxWorkers": 2 }, /pool\.maxWorkers.*2 cannot be divided among 3 front processes.*MAX_WORKERS/],
     ["hosts of user code", { "pool.maxTaskHosts": 1 }, /pool\.maxTaskHosts.*1 cannot be divided/],
+    ["hosts for Python", { "python.maxSandboxes": 2 }, /python\.maxSandboxes.*2 cannot be divided/],
     ["connections", { "server.maxConnections": 2 }, /server\.maxConnections.*2 cannot be divided/],
     [
       "a caller's tasks",

@@ -11,8 +11,14 @@
 
 import { serveSupervised } from "../../src/supervisor/mod.ts";
 
-/** For tests: free ports, few workers, and a log that one can read where something fails. */
-const DEFAULTS = { "server.port": 0, "metrics.port": 0, "pool.maxWorkers": 2, "logging.format": "json" };
+/** For tests: free ports, few workers, no Python before it is wanted, and a log that one can read where something fails. */
+const DEFAULTS = {
+  "server.port": 0,
+  "metrics.port": 0,
+  "pool.maxWorkers": 2,
+  "python.readySandboxes": 0,
+  "logging.format": "json",
+};
 
 const overrides: Record<string, unknown> = JSON.parse(Deno.args[0] ?? "{}");
 await serveSupervised({

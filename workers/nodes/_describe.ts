@@ -26,6 +26,8 @@ export interface NodeDescription {
   readonly description: string;
   /** Whether an item may give none or many outputs. */
   readonly streaming: boolean;
+  /** What runs it. */
+  readonly runtime: "typescript" | "python";
   readonly parameters: readonly ParameterDescription[];
 }
 
@@ -51,6 +53,7 @@ export function describeDefinitions(definitions: Iterable<NodeDefinition>): Node
     category: definition.category,
     description: definition.description,
     streaming: definition.streaming,
+    runtime: definition.runtime ?? "typescript",
     parameters: describeParameters(definition),
   }));
 }

@@ -6,10 +6,12 @@ import audioResampler from "./audio_resampler.ts";
 import audioTransform from "./audio_transform.ts";
 import buffer from "./buffer.ts";
 import calculator from "./calculator.ts";
+import codeExecutor from "./code_executor.ts";
 import dataTransform from "./data_transform.ts";
 import extractAudioData from "./extract_audio_data.ts";
 import formatConverter from "./format_converter.ts";
 import passThrough from "./pass_through.ts";
+import serializedClassExecutor from "./serialized_class_executor.ts";
 import statefulCounter from "./stateful_counter.ts";
 import textProcessor from "./text_processor.ts";
 import videoBuffer from "./video_buffer.ts";
@@ -24,10 +26,12 @@ export const DEFINITIONS: readonly (NodeDefinition | readonly NodeDefinition[])[
   audioTransform,
   buffer,
   calculator,
+  codeExecutor,
   dataTransform,
   extractAudioData,
   formatConverter,
   passThrough,
+  serializedClassExecutor,
   statefulCounter,
   textProcessor,
   videoBuffer,

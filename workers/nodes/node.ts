@@ -50,6 +50,8 @@ export interface NodeDefinition<Schema extends z.ZodObject = z.ZodObject> {
    * one item: process, flush; one output is the answer, several become a list, none is `None`.
    */
   readonly streaming: boolean;
+  /** What runs it; a node of Python is never built here. TypeScript by default. */
+  readonly runtime?: "python";
   /** Builds the node. May load WebAssembly, hence the promise. */
   create(parameters: z.output<Schema>, context: NodeContext): Node | Promise<Node>;
   /**

@@ -13,14 +13,23 @@ import { type LoadedInput, loadInput } from "../input.ts";
 import { report } from "../report.ts";
 import type { Session } from "../session.ts";
 import { isPrinted, noteMetrics, showConsole, showResult } from "../show_result.ts";
-import { addTaskOptions, collect, limitsOf, type TaskOptions } from "../task_options.ts";
+import {
+  addPythonOption,
+  addTaskOptions,
+  collect,
+  limitsOf,
+  pythonManifest,
+  type PythonOption,
+  type TaskOptions,
+} from "../task_options.ts";
 import { runOnChange } from "../watch.ts";
 
 const EXAMPLES = `
 PATH is a file, or a folder for code of more than one file; hidden files, node_modules and __pycache__ are left out, and
 links that lead out of it are refused. The entry point counts from the folder: path/to/mod.ts:name for TypeScript and
 JavaScript, package.module:function for Python. Without one it is the default export of the only module, or of main.ts,
-mod.ts or index.ts.
+mod.ts or index.ts; of Python the function main of the only module, or of main.py, mod.py or index.py. Python runs on the
+service's default version, unless --python names another one that it has.
 
 The result alone goes to standard output. What the task writes to its console goes to standard error when the task has
 ended, since the service sends it with the answer; each line is led by "stdout |" or "stderr |". --quiet leaves it out,
@@ -36,12 +45,13 @@ Examples:
   rexec run double.ts --data 21
   rexec run ./pipeline --entry steps/clean.ts:clean --input in.json --output out.json
   rexec run ./filter --input in.wav --output out.wav --timeout 10 --memory 256 --cpu-time 5
+  rexec run sums.py --data '[1, 2]' --python 3.11
   rexec run ./pipeline --data '{"n": 3}' --watch
   rexec run fetch.ts --allow-net                                 all hosts that the policy grants
   rexec run fetch.ts --allow-net=api.example.com:443 --env API_KEY
   rexec run convert.ts --allow-files --workdir work --env MODE=fast --env-file task.env`;
 
-interface RunOptions extends TaskOptions, GrantOptions {
+interface RunOptions extends TaskOptions, GrantOptions, PythonOption {
   readonly entry?: string;
   readonly dependency?: readonly string[];
   readonly watch?: boolean;
@@ -55,8 +65,8 @@ export function addRun(program: Command, start: (command: Command) => Session): 
     .argument("[path]", "file or folder of code")
     .description("package code and run it")
     .option("--entry <point>", "what to run: mod.ts:name, or name alone for the main module");
-  addGrantOptions(addTaskOptions(command))
-    .option("--dependency <name>", "requirement of the code, repeatable: npm:zod@4", collect)
+  addPythonOption(addGrantOptions(addTaskOptions(command)))
+    .option("--dependency <name>", "requirement of the code, repeatable: npm:zod@4, numpy>=2", collect)
     .option("--watch", "run again when the code or the input file changes, ending what still runs")
     .addHelpText("after", EXAMPLES)
     .action(async (path: string | undefined, options: RunOptions, command: Command) => {
@@ -95,7 +105,7 @@ async function run(
   { session, client, loaded, grants, signal }: RunContext,
 ): Promise<void> {
   const { files, manifest } = await readPackageFiles(path);
-  const codePackage = packageFiles(files, { ...manifest, ...permissionsOf(grants) });
+  const codePackage = packageFiles(files, { ...manifest, ...pythonManifest(options), ...permissionsOf(grants) });
   if (session.options.verbose) {
     await session.note(`Packaged ${files.size} ${files.size === 1 ? "file" : "files"}, ${codePackage.length} bytes`);
   }

@@ -7,7 +7,16 @@ import { addGrantOptions, type GrantOptions, grantsOf, permissionsOf } from "../
 import type { Session } from "../session.ts";
 import { runStream } from "../stream/run_stream.ts";
 import { openSound, SAMPLE_FORMATS, type SoundOptions } from "../stream/stream_input.ts";
-import { addConfigOption, addLimitOptions, type LimitOptions, limitsOf, positiveInteger } from "../task_options.ts";
+import {
+  addConfigOption,
+  addLimitOptions,
+  addPythonOption,
+  type LimitOptions,
+  limitsOf,
+  positiveInteger,
+  pythonManifest,
+  type PythonOption,
+} from "../task_options.ts";
 
 const EXAMPLES = `
 The input is a WAV file, read as it comes, or raw samples with --rate. It is cut into chunks of --chunk-ms, and each goes
@@ -42,7 +51,7 @@ const MAX_CHUNK_MS = 60_000;
 /** Longest pause that can be bridged, in milliseconds. */
 const MAX_BRIDGE_MS = 3_600_000;
 
-interface StreamOptions extends SoundOptions, LimitOptions, GrantOptions {
+interface StreamOptions extends SoundOptions, LimitOptions, GrantOptions, PythonOption {
   readonly config: Readonly<Record<string, string>>;
   readonly package?: string;
   readonly entry?: string;
@@ -78,7 +87,7 @@ export function addStream(program: Command, start: (command: Command) => Session
     )
     .option("--package <path>", "file or folder of code to stream through, instead of a node")
     .option("--entry <point>", "what to run of it: mod.ts:Name, or Name alone for the main module");
-  addLimitOptions(addGrantOptions(command), "each input")
+  addLimitOptions(addPythonOption(addGrantOptions(command)), "each input")
     .addHelpText("after", EXAMPLES)
     .action(async (node: string | undefined, options: StreamOptions, command: Command) => {
       const session = start(command);
@@ -118,6 +127,7 @@ async function initOf(
   if (path === undefined) {
     if (node === CUSTOM) throw new UsageError("custom is code of your own: say where it is with --package");
     if (node === undefined) throw new UsageError("missing required argument 'node'", "rexec stream --help tells more");
+    if (options.python !== undefined) throw new UsageError("--python needs --package, which says where the code is");
     if (entry !== undefined) throw new UsageError("--entry needs --package, which says where the code is");
     const { allowNet, allowFiles, env, envFile, workdir } = options;
     if ([allowNet, allowFiles, env, envFile, workdir].some((asked) => asked !== undefined)) {
@@ -130,7 +140,7 @@ async function initOf(
   }
   const grants = await grantsOf(options, session);
   const { files, manifest } = await readPackageFiles(path);
-  const codePackage = packageFiles(files, { ...manifest, ...permissionsOf(grants) });
+  const codePackage = packageFiles(files, { ...manifest, ...pythonManifest(options), ...permissionsOf(grants) });
   return { codePackage, entryPoint: entry, config, format, options: { ...limits, ...grants } };
 }
 
