@@ -193,6 +193,7 @@ function encloseBare(jail: Jail, path: string): JailedCommand {
     scratch: null,
     audit: null,
     egress: null,
+    snapshot: null,
   };
   const inside = jail.inside(paths);
   return jail.enclose({

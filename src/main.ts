@@ -8,7 +8,7 @@ import { loadConfig, type LoadConfigOptions } from "./config/mod.ts";
 import type { Config, SandboxOptions } from "./config/schema.ts";
 import { ServiceError } from "./errors.ts";
 import { highestMemoryMb } from "./execution/callers.ts";
-import { NO_PACKAGES } from "./execution/dependencies.ts";
+import { TaskPackages } from "./packages/task_packages.ts";
 import { CUSTOM_TASK, Executor } from "./execution/executor.ts";
 import { serviceLogger, startLogging } from "./logging/mod.ts";
 import { LoadMeter } from "./metrics/load_meter.ts";
@@ -174,7 +174,11 @@ async function start(
       sessions: config.sessions,
       policy: config.policy,
       python: config.python,
-      dependencies: NO_PACKAGES,
+      dependencies: await TaskPackages.open(config.python.packagesDirectory, {
+        maxCompressedBytes: config.policy.packages.maxCompressedMb * MEGABYTE,
+        maxUnpackedBytes: config.policy.packages.maxUnpackedMb * MEGABYTE,
+        maxFiles: config.policy.packages.maxFiles,
+      }),
       observer: {
         executionEnded(nodeType, status, durationMs, queueMs, caller) {
           metrics.callerServed(caller, OUTCOME_LABEL[status]);

@@ -12,7 +12,7 @@ import type { HostPool } from "../sandbox/host_pool.ts";
 import type { TaskHostPool } from "../sandbox/task_host_pool.ts";
 import { audit, type AuditEvent } from "./audit.ts";
 import { ANONYMOUS, Callers, type TaskLease } from "./callers.ts";
-import type { DependencyResolver } from "./dependencies.ts";
+import type { DependencyResolver } from "../packages/dependencies.ts";
 import { refuseUngranted, resolveGrants } from "./grants.ts";
 import { Lanes, type PoolStarters } from "./lanes.ts";
 import { resolveLimits } from "./limits.ts";

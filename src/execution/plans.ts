@@ -7,7 +7,7 @@ import type { ExecutionSectionOptions, PolicyOptions, PythonOptions } from "../c
 import type { PackageStreamOptions, PackageTask, PythonNode, PythonVersion } from "../../workers/protocol.ts";
 import type { HostPool } from "../sandbox/host_pool.ts";
 import { type Grants, NO_GRANTS } from "../sandbox/grants.ts";
-import type { DependencyRequest, DependencyResolver } from "./dependencies.ts";
+import type { DependencyRequest, DependencyResolver } from "../packages/dependencies.ts";
 import type { Lane, PythonLanes, UserCodeLane } from "./lanes.ts";
 import type { ExecutionLimits } from "./limits.ts";
 import { ofPickle, type PackageHint, peekPackage } from "./package_peek.ts";

@@ -37,7 +37,7 @@ export async function fillCache(
 ): Promise<string | null> {
   if (Deno.build.standalone) return null;
   const { python } = options;
-  const name = python === undefined ? role : `python-${python.version}`;
+  const name = python === undefined ? role : `python-${python.version.replace(".", "-")}`;
   const directory = `${options.runtimeDirectory}/${name}.warm-cache`;
   const warming = {
     ...options,

@@ -4,7 +4,7 @@ import type { PackageTask } from "../../workers/protocol.ts";
 import { ExecutionSectionOptions, PolicyOptions, PythonOptions } from "../../src/config/schema.ts";
 import { ServiceError } from "../../src/errors.ts";
 import { AdmissionQueue } from "../../src/execution/admission.ts";
-import { type DependencyRequest, NO_PACKAGES } from "../../src/execution/dependencies.ts";
+import { type DependencyRequest, NO_PACKAGES } from "../../src/packages/dependencies.ts";
 import { Planner, type PlannerOptions, type TaskPlan } from "../../src/execution/plans.ts";
 import type { CustomTaskExecution, SessionRequest } from "../../src/execution/requests.ts";
 import { NO_GRANTS } from "../../src/sandbox/grants.ts";

@@ -203,9 +203,10 @@ export async function runNetworkTask(
     scratch: null,
     audit: null,
     egress: proxy.socketPath,
+    snapshot: null,
   };
   const inside = jail.inside(paths);
-  const command = hostCommand({ paths: inside, heapMb: 256, egress: permissions });
+  const command = hostCommand({ paths: inside, heapMb: 256, egress: permissions, snapshotFolder: null });
   const args = command.args.slice(0, -1).map((arg) =>
     arg.startsWith("--import-map=") ? `--import-map=${inside.bundle}/dist/sandbox/import_map.json` : arg
   );

@@ -50,7 +50,7 @@ Deno.test("loadWasm() tries again after a failure", async () => {
 });
 
 Deno.test("AssetRequests.load() asks once for all who wait, and anew after the answer", async () => {
-  const sent: AssetName[] = [];
+  const sent: string[] = [];
   const requests = new AssetRequests((name) => void sent.push(name));
   const both = [requests.load(NAME), requests.load(NAME)];
   const other = requests.load("libsamplerate.wasm");

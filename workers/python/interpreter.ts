@@ -102,7 +102,7 @@ export class Interpreter {
     const python = await loadPyodide(distribution, files, false);
     python.FS.writeFile(LIBRARY_PATH, library, { canOwn: true });
     if (files.snapshot === undefined) python.runPython(PREPARE);
-    for (const folder of [PACKAGE_FOLDER, DEPENDENCIES_FOLDER, RUN_FOLDER, "/home/user"]) python.FS.mkdirTree(folder);
+    for (const folder of [PACKAGE_FOLDER, DEPENDENCIES_FOLDER, RUN_FOLDER]) python.FS.mkdirTree(folder);
     installSleep(python, flags);
     captureStreams(python, write);
     python.setInterruptBuffer(flags);

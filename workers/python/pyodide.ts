@@ -52,9 +52,6 @@ export interface PyodideFiles {
   readonly snapshot?: Uint8Array<ArrayBuffer>;
 }
 
-/** Where a task is at home; it begins in the folder of its package. */
-const HOME_DIRECTORY = "/home/user";
-
 /** Nothing is ever fetched from there: it only has to look like an address. */
 const INDEX_URL = "https://pyodide.invalid/";
 
@@ -120,7 +117,6 @@ export async function loadPyodide(
       createPyodideModule,
       // What Pyodide's own modules import while they load. Nothing else of JavaScript is to be seen from Python.
       jsglobals: { Object, setTimeout, clearTimeout },
-      env: { HOME: HOME_DIRECTORY },
       stdin: () => null,
       ...(mustSnapshot ? { _makeSnapshot: true } : {}),
       ...(snapshot === undefined ? {} : { _loadSnapshot: snapshot }),

@@ -47,6 +47,7 @@ export async function runInJail(jail: Jail, trial: Trial): Promise<Trials> {
     audit: null,
     // What is there does not matter: that it is there opens the filter.
     egress: trial.allowLoopbackTcp === true ? script : null,
+    snapshot: null,
   };
   const inside = jail.inside(paths);
   const flags = ["--allow-all", "--no-remote", "--no-config", "--no-lock", "--no-check", "--quiet"];
