@@ -10,7 +10,7 @@ import uuid
 
 from interpreter import InterpreterTest
 from rexec_runtime import bridge
-from rexec_runtime.places import PLACES
+from rexec_runtime.places import PLACES, Places
 
 MAIN = """
     import asyncio, contextlib, logging, os, sys, time
@@ -156,6 +156,7 @@ class Run(InterpreterTest):
         result = self.result_of("plain", 1)
         self.assertEqual(result["cwd"], os.path.realpath(PLACES.package))
         self.assertEqual(result["environment"], {"GREETING": "hello", "HOME": PLACES.home})
+        self.assertEqual(Places().home, "/home")
 
     def test_says_how_long_coroutines_sleep(self) -> None:
         self.result_of("coroutine", 1)
