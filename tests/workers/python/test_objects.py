@@ -9,7 +9,7 @@ from interpreter import InterpreterTest
 from rexec_runtime import bridge
 
 MAIN = """
-    import asyncio, contextvars
+    import asyncio, collections, contextvars
     from remotemedia.core.node import Node
     from remotemedia.core.exceptions import NodeError
 
@@ -57,6 +57,10 @@ MAIN = """
             raise NodeError("no")
         def cleanup(self):
             print("goodbye", self.owner)
+
+    class Table(collections.UserDict):
+        def mine(self):
+            return 1
 
     class Effect(Node):
         def __init__(self, gain=1.0, **kwargs):
@@ -180,6 +184,11 @@ class Objects(InterpreterTest):
                 message = f'Cannot call "{name}" of "main:Account": it has no such public method; it has '
                 self.expect(self.call(name), "invalid", message)
         self.assertEqual(self.console.getvalue(), "")
+
+    def test_call_refuses_what_a_class_has_from_the_standard_library(self) -> None:
+        self.opened("Table", "object")
+        self.assertEqual(self.called("mine"), 1)
+        self.expect(self.call("copy"), "invalid", "it has no such public method; it has mine")
 
     def test_call_takes_a_list_or_tuple_of_arguments(self) -> None:
         self.opened("Account", "object")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import statistics
 import uuid
 
 from interpreter import InterpreterTest
 from rexec_runtime import bridge
-from rexec_runtime.places import PLACES
+from rexec_runtime.places import PLACES, Places
 
 MAIN = """
     import asyncio, contextlib, logging, os, sys, time
@@ -86,6 +87,7 @@ MAIN = """
         await asyncio.Event().wait()
 
     async def cancels_timers(count):
+        asyncio.get_running_loop().call_later(1800, print)
         for _ in range(count):
             await asyncio.wait_for(asyncio.sleep(0), 3600)
         await asyncio.sleep(0.001)
@@ -154,6 +156,7 @@ class Run(InterpreterTest):
         result = self.result_of("plain", 1)
         self.assertEqual(result["cwd"], os.path.realpath(PLACES.package))
         self.assertEqual(result["environment"], {"GREETING": "hello", "HOME": PLACES.home})
+        self.assertEqual(Places().home, "/home")
 
     def test_says_how_long_coroutines_sleep(self) -> None:
         self.result_of("coroutine", 1)
@@ -203,14 +206,17 @@ class Run(InterpreterTest):
                 self.expect(self.run_task(attribute, module=module), "invalid", message)
 
     def test_lays_a_failing_import_to_the_user(self) -> None:
-        self.package(lacks="import no_such_module", broken="def main(input:\n  return", ends="raise SystemExit(0)")
+        self.package(lacks="import no_such_module", broken="def main(input:\n  return", ends="raise SystemExit(0)",
+                     pretends="raise ModuleNotFoundError('mine', name='pretends')")
         for module, message in (
             ("lacks", "ModuleNotFoundError: No module named 'no_such_module'"),
             ("broken", "SyntaxError: "),
             ("ends", "SystemExit: 0"),
+            ("pretends", "ModuleNotFoundError: mine"),
         ):
             answer = self.expect(self.run_task("main", module=module), "raised", message)
             self.assertIn(f'File "{module}.py", line 1', answer["traceback"])
+            self.assertNotIn("importlib", answer["traceback"])
 
     def test_refuses_results_that_no_pickle_holds(self) -> None:
         self.expect(self.run_task("gives_what_no_pickle_holds"), "unwritable", "Cannot pickle the result: TypeError:")
@@ -219,9 +225,7 @@ class Run(InterpreterTest):
 
     def test_prefers_the_packages_module_to_one_of_the_same_name_that_is_loaded(self) -> None:
         self.package(statistics="def main(value):\n    return 'mine'")
-        import statistics
-
-        self.assertIn("python", statistics.__file__)
+        self.assertFalse(PLACES.holds(statistics.__file__))
         for _ in range(2):
             self.expect(self.run_task("main", module="statistics"), "done")
             self.assertEqual(self.output(), "mine")

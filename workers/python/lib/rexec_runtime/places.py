@@ -21,8 +21,8 @@ class Places:
         self.package = os.path.join(root, "package")
         #: Installed dependencies.
         self.packages = os.path.join(root, "packages")
-        #: What `HOME` names.
-        self.home = os.path.join(root, "home", "user")
+        #: What `HOME` names. It looks like nobody's in particular, so that it cannot pass for one that leaked.
+        self.home = os.path.join(root, "home")
 
     def file(self, name: str) -> str:
         """Path of one of the bridge's own files."""

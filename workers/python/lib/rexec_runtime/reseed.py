@@ -12,6 +12,7 @@ from types import ModuleType
 
 from .places import PLACES
 
+
 def reseed() -> None:
     """Takes new randomness wherever the standard library keeps some. (`secrets` and `uuid4` keep none.)"""
     random.seed()

@@ -70,8 +70,6 @@ def is_of_user(kind: type) -> bool:
     if not isinstance(module, str):
         return True
     top = module.partition(".")[0]
-    if top == "builtins" or top == "asyncio":
-        return False
     if top not in sys.stdlib_module_names:
         return True
     return PLACES.holds(getattr(sys.modules.get(module), "__file__", None))
