@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import builtins
 import io
+from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any
 
@@ -39,6 +40,15 @@ async def run(node_type: str, node_name: str, config: dict[str, Any], data: Any)
     if node_type == "SerializedClassExecutorNode":
         return await _execute_method(label, data)
     raise Invalid(f"Unknown node type: {node_type}")
+
+
+def bind(node_type: str, node_name: str, config: dict[str, Any]) -> Callable[[Any], Awaitable[Any]]:
+    """The node as a function over the inputs of a stream."""
+
+    async def process(data: Any) -> Any:
+        return await run(node_type, node_name, config, data)
+
+    return process
 
 
 def _missing(label: str, data: Any, *keys: str) -> dict[str, Any] | None:

@@ -69,7 +69,12 @@ class Operations:
         self._object = None
         entry = request["entry"]
         config = _config() if request.get("config") else {}
-        if entry["kind"] == "object":
+        if entry["kind"] == "node":
+            name = entry["nodeName"]
+            loaded = nodes.bind(entry["nodeType"], name, config)
+            # A node takes the config itself.
+            config = {}
+        elif entry["kind"] == "object":
             name = "serialized_object.pkl"
             with open(PLACES.file("object"), "rb") as file:
                 loaded = load_object(file.read())
