@@ -27,7 +27,6 @@ const SLEEP_DEVICE = "/dev/sleep";
 const SLEEP_DEVICE_MAJOR = 90;
 
 const BRIDGE_MODULE = "rexec_runtime.bridge";
-const WARMING_MODULE = "rexec_runtime.warming";
 
 /** The longest answer that our library gives: a traceback and a message, each character escaped. */
 const MAX_ANSWER_LENGTH = 512 * 1024;
@@ -48,11 +47,6 @@ interface Bridge extends PythonModule {
 /** The functions of `rexec_runtime.closing`. */
 interface ClosingModule extends PythonModule {
   close(): unknown;
-}
-
-/** The functions of `rexec_runtime.warming`. */
-interface WarmingModule extends PythonModule {
-  warm(): unknown;
 }
 
 /** What the library says of the operation that runs; see its `bridge.py`. */
@@ -80,20 +74,11 @@ export interface InterpreterOptions {
 export class Interpreter {
   readonly #python: Pyodide;
   readonly #bridge: Bridge;
-  readonly #warming: WarmingModule;
   readonly #flags: Int32Array;
 
-  private constructor(
-    python: Pyodide,
-    { bridge, warming, flags }: {
-      readonly bridge: Bridge;
-      readonly warming: WarmingModule;
-      readonly flags: Int32Array;
-    },
-  ) {
+  private constructor(python: Pyodide, bridge: Bridge, flags: Int32Array) {
     this.#python = python;
     this.#bridge = bridge;
-    this.#warming = warming;
     this.#flags = flags;
   }
 
@@ -107,10 +92,9 @@ export class Interpreter {
     captureStreams(python, write);
     python.setInterruptBuffer(flags);
     const bridge = python.pyimport(BRIDGE_MODULE) as Bridge; // our own module, whose functions these are
-    const warming = python.pyimport(WARMING_MODULE) as WarmingModule; // likewise
     const closing = python.pyimport("rexec_runtime.closing") as ClosingModule; // likewise
     closing.close();
-    const interpreter = new Interpreter(python, { bridge, warming, flags });
+    const interpreter = new Interpreter(python, bridge, flags);
     interpreter.#run({ op: "start" });
     return interpreter;
   }
@@ -129,7 +113,7 @@ export class Interpreter {
   /** Does what makes the first task faster. Never fails. */
   warmUp(): void {
     try {
-      this.#warming.warm();
+      this.#run({ op: "warm" });
     } catch {
       // A task that meets the same fault tells of it.
     }
@@ -183,7 +167,9 @@ export class Interpreter {
   /** Runs an operation of ours before any code of the user's. */
   #run(request: Readonly<Record<string, unknown>>): void {
     this.begin(request);
-    const answer = this.poll();
+    let answer = this.poll();
+    // It gives way now and then to messages, of which there are none yet.
+    while (answer.state === "waiting" && answer.seconds === 0) answer = this.poll();
     if (answer.state !== "done") {
       throw new TaskError("TASK_FAILED", `The Python interpreter did not start: ${JSON.stringify(answer)}`);
     }
@@ -216,7 +202,7 @@ export class Interpreter {
 
 const PREPARE = `import sys
 sys.path.append("${LIBRARY_PATH}")
-import ${BRIDGE_MODULE}, ${WARMING_MODULE}, rexec_runtime.closing
+import ${BRIDGE_MODULE}, rexec_runtime.closing
 ${BRIDGE_MODULE}.prepare()
 del sys, rexec_runtime`;
 

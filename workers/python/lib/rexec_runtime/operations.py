@@ -16,6 +16,7 @@ from .places import PLACES
 from .reseed import clean_main, reseed, set_environment
 from .user_calls import collect, settle
 from .user_object import UserObject
+from .warming import warm
 
 Emit = Callable[[Any], Awaitable[None]]
 Request = dict[str, Any]
@@ -33,6 +34,7 @@ class Operations:
         found = {
             "start": self._start,
             "environment": self._environment,
+            "warm": self._warm,
             "run": self._run,
             "open": self._open,
             "process": self._process,
@@ -54,6 +56,9 @@ class Operations:
 
     async def _environment(self, request: Request, emit: Emit) -> None:
         set_environment(request["environment"])
+
+    async def _warm(self, request: Request, emit: Emit) -> None:
+        await warm(lambda module, attribute: self._run({"module": module, "attribute": attribute}, emit))
 
     async def _run(self, request: Request, emit: Emit) -> None:
         module, attribute = request["module"], request["attribute"]

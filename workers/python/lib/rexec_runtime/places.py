@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
@@ -35,7 +34,9 @@ class Places:
         os.chdir(self.package)
         sys.path[:] = [self.package, *(path for path in sys.path if path not in (self.package, self.packages, ""))]
         sys.path.append(self.packages)
-        importlib.invalidate_caches()
+        # Not `importlib.invalidate_caches()`: that reads the directory of the standard library's zip again.
+        for path in [path for path in sys.path_importer_cache if path.startswith((self.package, self.packages))]:
+            del sys.path_importer_cache[path]
 
     def holds(self, path: object) -> bool:
         """Whether a file is one of the package's."""
