@@ -176,7 +176,12 @@ export interface PackageOptions {
   /** Environment variables that the task sees: those of its request, and no others. */
   readonly environment: Readonly<Record<string, string>>;
   /** What a task with network proves itself to its egress proxy with; set by the host's owner. */
-  readonly egress?: { readonly user: string; readonly token: string };
+  readonly egress?: {
+    readonly user: string;
+    readonly token: string;
+    /** Certificates to trust beside the usual ones, in PEM. */
+    readonly caCerts?: readonly string[];
+  };
   /** Of a stream or a session. */
   readonly stream?: PackageStreamOptions;
   /** Of a task that runs a node of Python's; its package is empty. */
