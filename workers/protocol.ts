@@ -236,7 +236,10 @@ export interface PackageTask {
   readonly maxConsoleBytes: number;
   readonly options: PackageOptions;
   readonly input: Uint8Array;
-  /** A zip of the packages that the code depends on, as they are to lie in `site-packages`; empty for none. */
+  /**
+   * The packages that the code depends on: for Python a zip of them as they are to lie in `site-packages`, for TypeScript and
+   * JavaScript as `package/npm/layer_index.ts` says; empty for none.
+   */
   readonly layer: Uint8Array;
   readonly codePackage: Uint8Array;
 }

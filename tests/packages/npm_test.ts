@@ -294,8 +294,7 @@ Deno.test("NpmPackages.open() installs as its configuration says, into the folde
     policy: { packages: { npm: { allowed: true, registry: registry.url, allow: ["lou*"] } } },
     layers: { directory: folder.file("layers") },
   });
-  const request = (name: string) =>
-    ({ runtime: "deno", requirements: [name], codePackage: textOf("export {};") }) as const;
+  const request = (name: string) => ({ requirements: [name], codePackage: textOf("export {};") }) as const;
   const { signal } = new AbortController();
   for (let round = 0; round < 2; round++) {
     await using packages = await NpmPackages.open(config, hostOptions(directory));
@@ -320,7 +319,7 @@ Deno.test("NpmPackages ends its installers with itself", async () => {
   const config = Config.parse({ policy: { packages: { npm: { allowed: true, registry: registry.url } } } });
   const packages = await NpmPackages.open(config, hostOptions(directory));
   const given = new AbortController();
-  const request = { runtime: "deno", requirements: ["a"], codePackage: textOf("export {};") } as const;
+  const request = { requirements: ["a"], codePackage: textOf("export {};") } as const;
   const [first, second] = [
     packages.resolve(request, given.signal),
     packages.resolve(request, new AbortController().signal),

@@ -59,7 +59,7 @@ export class TestPackages implements AsyncDisposable {
   /** Installs what is declared. */
   async install(requirements: readonly string[], codePackage: Uint8Array = textOf("export default 1;")) {
     return await this.resolver.resolve(
-      { runtime: "deno", requirements, codePackage },
+      { requirements, codePackage },
       new AbortController().signal,
     );
   }

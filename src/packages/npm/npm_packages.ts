@@ -7,7 +7,7 @@ import type { Config } from "../../config/schema.ts";
 import { messageOf, ServiceError } from "../../errors.ts";
 import { MEGABYTE } from "../../units.ts";
 import { answerBytes, Installer, type InstallerOptions } from "../installer/installer.ts";
-import type { DependencyRequest, DependencyResolver, ResolvedDependencies } from "../installer/resolver.ts";
+import type { DependencyRequest, DependencyResolver, ResolvedDependencies } from "../dependencies.ts";
 import { LayerStore } from "../layers/layer_store.ts";
 import { NpmResolver } from "./npm_resolver.ts";
 
@@ -60,7 +60,10 @@ export class NpmPackages implements DependencyResolver, AsyncDisposable {
     );
   }
 
-  resolve(request: DependencyRequest, signal: AbortSignal): Promise<ResolvedDependencies> {
+  resolve(
+    request: Pick<DependencyRequest, "requirements" | "codePackage">,
+    signal: AbortSignal,
+  ): Promise<ResolvedDependencies> {
     return this.#resolver.resolve(request, signal);
   }
 

@@ -9,7 +9,7 @@ import { messageOf, ServiceError } from "../../errors.ts";
 import { serviceLogger } from "../../logging/mod.ts";
 import { MEGABYTE } from "../../units.ts";
 import type { Installer } from "../installer/installer.ts";
-import type { DependencyRequest, DependencyResolver, ResolvedDependencies } from "../installer/resolver.ts";
+import type { DependencyRequest, DependencyResolver, ResolvedDependencies } from "../dependencies.ts";
 import { type LayerStore, sha256, type StoredLayer } from "../layers/layer_store.ts";
 
 const logger = serviceLogger("packages");
@@ -52,7 +52,10 @@ export class NpmResolver implements DependencyResolver {
     this.#options = options;
   }
 
-  async resolve({ requirements, codePackage }: DependencyRequest, signal: AbortSignal): Promise<ResolvedDependencies> {
+  async resolve(
+    { requirements, codePackage }: Pick<DependencyRequest, "requirements" | "codePackage">,
+    signal: AbortSignal,
+  ): Promise<ResolvedDependencies> {
     // The sandbox refuses what then is not there, after all else that is wrong with the package.
     if (!this.#options.policy.allowed) return NOTHING;
     const declared = await abortable(this.#declaredBy(codePackage), signal);
