@@ -21,6 +21,7 @@ const ENTRYPOINTS = [
   "task_worker",
   "network_task_worker",
   "python_worker",
+  "install_worker",
   "probe_worker",
   "write_worker",
 ];

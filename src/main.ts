@@ -8,6 +8,7 @@ import { loadConfig, type LoadConfigOptions } from "./config/mod.ts";
 import type { Config, SandboxOptions } from "./config/schema.ts";
 import { ServiceError } from "./errors.ts";
 import { highestMemoryMb } from "./execution/callers.ts";
+import { maxLayerBytes, NpmPackages } from "./packages/npm/npm_packages.ts";
 import { TaskPackages } from "./packages/task_packages.ts";
 import { CUSTOM_TASK, Executor } from "./execution/executor.ts";
 import { serviceLogger, startLogging } from "./logging/mod.ts";
@@ -167,6 +168,9 @@ async function start(
     maxInputBytes: config.execution.maxInputMb * MEGABYTE,
     maxUnpackedBytes: config.policy.packages.maxUnpackedMb * MEGABYTE,
   };
+  const npm = stack.use(
+    await NpmPackages.open(config, { ...hostOptions, cache: { kind: "copy", from: null } }),
+  );
   let proving = Promise.resolve();
   const executor = stack.use(
     await Executor.start({
@@ -174,10 +178,14 @@ async function start(
       sessions: config.sessions,
       policy: config.policy,
       python: config.python,
-      dependencies: await TaskPackages.open(config.python.packagesDirectory, {
-        maxCompressedBytes: config.policy.packages.maxCompressedMb * MEGABYTE,
-        maxUnpackedBytes: config.policy.packages.maxUnpackedMb * MEGABYTE,
-        maxFiles: config.policy.packages.maxFiles,
+      dependencies: await TaskPackages.open({
+        directory: config.python.packagesDirectory,
+        bounds: {
+          maxCompressedBytes: config.policy.packages.maxCompressedMb * MEGABYTE,
+          maxUnpackedBytes: config.policy.packages.maxUnpackedMb * MEGABYTE,
+          maxFiles: config.policy.packages.maxFiles,
+        },
+        npm,
       }),
       observer: {
         executionEnded(nodeType, status, durationMs, queueMs, caller) {
@@ -201,7 +209,8 @@ async function start(
         await TaskHostPool.start({
           ...hostOptions,
           cache: { kind: "copy", from: await fillCache("task", hostOptions) },
-          maxInputBytes: hostOptions.maxInputBytes + config.policy.packages.maxCompressedMb * MEGABYTE,
+          maxInputBytes: hostOptions.maxInputBytes + config.policy.packages.maxCompressedMb * MEGABYTE +
+            maxLayerBytes(config.policy),
           onCapacity,
           queueLength: length,
           maxHosts: config.pool.maxTaskHosts,

@@ -1,10 +1,10 @@
 /**
- * Makes a code package in TypeScript or JavaScript ready to be run: validates it, has its files written, and imports its
- * entry module.
+ * Makes a code package in TypeScript or JavaScript ready to be run: validates it, joins it with the packages that it
+ * depends on, has its files written, and imports its entry module.
  * @module
  */
 
-import { openPackage } from "./package/mod.ts";
+import { DEFAULT_PACKAGE_LIMITS, linkPackage, openPackage } from "./package/mod.ts";
 import type { PackageOptions, PackageTask } from "./protocol.ts";
 import { TaskError } from "./task_error.ts";
 import { hideFolder } from "./traceback.ts";
@@ -60,14 +60,8 @@ export async function loadPackage(task: PackageTask, context: PackageRunContext)
   if (opened.runtime !== "deno") {
     throw new TaskError("INVALID_TASK", "Cannot run package: this version of the service runs no Python packages");
   }
-  const [dependency] = [...dependencies, ...opened.manifest?.dependencies ?? []];
-  if (dependency !== undefined) {
-    throw new TaskError(
-      "INVALID_TASK",
-      `Cannot install dependency "${dependency.slice(0, 200)}": this version of the service installs no packages`,
-    );
-  }
-  const codeUrl = await context.writeFiles(opened.files);
+  const files = linkPackage(opened, task.layer, { ...DEFAULT_PACKAGE_LIMITS, maxUnpackedBytes });
+  const codeUrl = await context.writeFiles(files);
   hideFolder(codeUrl);
   const { path, exportName } = opened.entry;
   context.exposeGrants(task.options);

@@ -176,7 +176,12 @@ export interface PackageOptions {
   /** Environment variables that the task sees: those of its request, and no others. */
   readonly environment: Readonly<Record<string, string>>;
   /** What a task with network proves itself to its egress proxy with; set by the host's owner. */
-  readonly egress?: { readonly user: string; readonly token: string };
+  readonly egress?: {
+    readonly user: string;
+    readonly token: string;
+    /** Certificates to trust beside the usual ones, in PEM. */
+    readonly caCerts?: readonly string[];
+  };
   /** Of a stream or a session. */
   readonly stream?: PackageStreamOptions;
   /** Of a task that runs a node of Python's; its package is empty. */
@@ -231,7 +236,10 @@ export interface PackageTask {
   readonly maxConsoleBytes: number;
   readonly options: PackageOptions;
   readonly input: Uint8Array;
-  /** A zip of the packages that the code depends on, as they are to lie in `site-packages`; empty for none. */
+  /**
+   * The packages that the code depends on: for Python a zip of them as they are to lie in `site-packages`, for TypeScript and
+   * JavaScript as `package/npm/layer_index.ts` says; empty for none.
+   */
   readonly layer: Uint8Array;
   readonly codePackage: Uint8Array;
 }

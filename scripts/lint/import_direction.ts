@@ -38,6 +38,7 @@ const USES_OF_WORKERS: Readonly<Record<string, readonly string[]>> = {
   execution: ["workers/protocol.ts"],
   packages: [
     "workers/protocol.ts",
+    "workers/install_protocol.ts",
     "workers/package/entry_name.ts",
     "workers/package/limits.ts",
     "workers/package/read_zip.ts",

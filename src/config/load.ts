@@ -19,7 +19,7 @@ export const DEFAULT_CONFIG_DIR = "config";
 export const CONFIG_FILES = [
   {
     name: "service.yaml",
-    sections: ["server", "auth", "execution", "sessions", "sandbox", "pool", "python", "metrics"],
+    sections: ["server", "auth", "execution", "sessions", "sandbox", "pool", "python", "layers", "metrics"],
   },
   { name: "security.yaml", section: "policy" },
   { name: "logging.yaml", section: "logging" },

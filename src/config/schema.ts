@@ -216,6 +216,20 @@ export const PythonOptions = z.strictObject({
 });
 /** See {@linkcode PythonOptions}. */
 export type PythonOptions = z.output<typeof PythonOptions>;
+/** Where installed packages are kept. */
+export const LayerOptions = z.strictObject({
+  directory: FILE.describe(
+    "Folder of installed packages, which several services may share; it is made when it is missing. null: one that is removed with the service",
+  ),
+  maxMb: z.int().min(1).max(1_048_576).default(2_048).describe(
+    "What installed packages may take on disk, in megabytes; what was not used for longest goes first",
+  ),
+  refreshHours: z.number().min(0).max(87_600).default(24).describe(
+    "After so many hours versions are chosen anew for what is declared as a range",
+  ),
+});
+/** See {@linkcode LayerOptions}. */
+export type LayerOptions = z.output<typeof LayerOptions>;
 
 /** The HTTP listener for metrics and health. */
 export const MetricsOptions = z.strictObject({
@@ -263,6 +277,32 @@ export const CallerPolicy = z.strictObject({
 /** See {@linkcode CallerPolicy}. */
 export type CallerPolicy = z.output<typeof CallerPolicy>;
 
+/** Packages of npm that tasks may depend on. */
+export const NpmPolicy = z.strictObject({
+  allowed: z.boolean().default(false).describe(
+    "Whether packages are installed from a registry of npm, in a sandbox with network to that registry alone; their scripts never run",
+  ),
+  registry: z.url({ protocol: /^https?$/ }).default("https://registry.npmjs.org").meta({
+    allowed: "an http or https URL",
+  }).describe(
+    "The registry; archives must lie on the same host. An address that is not public is reached all the same",
+  ),
+  caFile: FILE.describe("Authorities of the registry's certificate beside the usual ones, as PEM. null: none"),
+  allow: z.array(z.string().min(1).max(255)).max(10_000).default(["*"]).meta({
+    allowed: "a list of package names, in which `*` stands for any text",
+  }).describe("Packages that may be installed, those that others need included: `zod`, `@scope/*`, `*`"),
+  minimumAgeDays: z.number().min(0).max(3_650).default(7).describe(
+    "Versions that were published later than so many days ago are not installed: malicious ones are mostly found before",
+  ),
+  maxPackages: z.int().min(1).max(10_000).default(200).describe(
+    "Packages that one task may need, those that others need included",
+  ),
+  maxMb: z.int().min(1).max(1_024).default(64).describe("What they may have together once unpacked, in megabytes"),
+  timeoutSeconds: z.int().min(1).max(3_600).default(120).describe("How long an installation may take, in seconds"),
+});
+/** See {@linkcode NpmPolicy}. */
+export type NpmPolicy = z.output<typeof NpmPolicy>;
+
 /** What requests may ask for: the whole of security.yaml. */
 export const PolicyOptions = z.strictObject({
   ceilings: ExecutionCeilingOptions.prefault({}).describe(
@@ -298,7 +338,8 @@ export const PolicyOptions = z.strictObject({
     maxCompressedMb: z.int().min(1).max(1_024).default(64).describe("Largest code package, in megabytes"),
     maxUnpackedMb: z.int().min(1).max(16_384).default(256).describe("Largest code package once unpacked, in megabytes"),
     maxFiles: z.int().min(1).max(1_000_000).default(10_000).describe("Files in one code package"),
-  }).prefault({}).describe("Code packages"),
+    npm: NpmPolicy.prefault({}).describe("Packages of npm that TypeScript and JavaScript may depend on"),
+  }).prefault({}).describe("Code packages, and what they may depend on"),
   callers: z.record(z.union([z.literal("*"), z.string().regex(CALLER_NAME)]), CallerPolicy).default({}).meta({
     allowed:
       "a table from callers (`*` for all that have no entry) to maxActiveTasks, maxRequestsPerSecond, cpuSecondsPerHour (0: no limit), ceilings, network, filesystem, environment and reuse",
@@ -358,6 +399,7 @@ export const Config = z.strictObject({
   sandbox: SandboxOptions.prefault({}).describe("How tasks are kept in"),
   pool: PoolOptions.prefault({}).describe("The pool of sandbox hosts"),
   python: PythonOptions.prefault({}).describe("User code in Python"),
+  layers: LayerOptions.prefault({}).describe("Where installed packages are kept"),
   metrics: MetricsOptions.prefault({}).describe("The HTTP listener for metrics and health"),
   policy: PolicyOptions.prefault({}).describe("What requests may ask for"),
   logging: LoggingOptions.prefault({}).describe("What is logged, how and where"),

@@ -198,7 +198,7 @@ export class Executor implements AsyncDisposable {
       limits: resolveLimits(request.options, terms),
       grants: resolveGrants(request.options, policy),
     }));
-    const reuseKey = await reuseKeyOf(request.codePackage, { caller, grants, policy });
+    const reuseKey = await reuseKeyOf(request, { caller, grants, policy });
     this.#refuseWhileDraining();
     const lease = this.#admit(caller, () => this.callers.admitTask(caller));
     const plan = this.#planner.planTask(request, { caller, limits, policy, grants, reuseKey });

@@ -24,7 +24,7 @@ export interface DependencyRequest {
 
 /** What a task is given of them. */
 export interface ResolvedDependencies {
-  /** A zip of their files as they are to lie in `site-packages`; empty for none. */
+  /** For Python a zip of their files as they are to lie in `site-packages`, for npm what an installer made; empty for none. */
   readonly layer: Uint8Array;
   /** Each with its version, `numpy==2.1.0`. */
   readonly installed: readonly string[];

@@ -21,6 +21,7 @@ const FILES = {
   worker: "worker.js",
   taskWorker: "task_worker.js",
   networkTaskWorker: "network_task_worker.js",
+  installWorker: "install_worker.js",
   probeWorker: "probe_worker.js",
   importMap: "import_map.json",
 } as const;
@@ -45,6 +46,7 @@ export function sandboxCode(bundle: string | null): Readonly<Record<keyof typeof
     worker: url(FILES.worker),
     taskWorker: url(FILES.taskWorker),
     networkTaskWorker: url(FILES.networkTaskWorker),
+    installWorker: url(FILES.installWorker),
     probeWorker: url(FILES.probeWorker),
     importMap: url(FILES.importMap),
   };

@@ -44,6 +44,8 @@ export type HostRole = "node" | "task";
 export interface HostOptions {
   readonly id: string;
   readonly role: HostRole;
+  /** Whether its worker installs packages; its role is `task` then. */
+  readonly installs?: boolean;
   readonly jail: Jail;
   /** Folder of the service's own for sockets and caches; removed with the service. */
   readonly runtimeDirectory: string;
@@ -253,7 +255,7 @@ function spawnHost(options: HostOptions, { files, controlGroup, egress }: Means)
 /** The token goes through standard input: arguments and environment can be read by others of the same user. */
 async function writeBootstrap(
   child: Deno.ChildProcess,
-  { role, maxInputBytes, grants, python, cache }: HostOptions,
+  { role, installs = false, maxInputBytes, grants, python, cache }: HostOptions,
   { inside, token, egress }: {
     readonly inside: HostPaths;
     readonly token: Uint8Array;
@@ -262,7 +264,8 @@ async function writeBootstrap(
 ): Promise<void> {
   const modules = sandboxCode(inside.bundle);
   const pythonUrl = python === undefined ? undefined : pythonCode(inside.bundle, python.version);
-  const taskWorker = egress === undefined ? modules.taskWorker : modules.networkTaskWorker;
+  const userWorker = egress === undefined ? modules.taskWorker : modules.networkTaskWorker;
+  const taskWorker = installs ? modules.installWorker : userWorker;
   const bootstrap = {
     socketPath: inside.socket,
     token: token.toHex(),

@@ -13,26 +13,27 @@ import { type Answer, type TestClient, unary } from "../support/client.ts";
 export interface Run extends Partial<ExecutionOptions> {
   readonly entryPoint?: string;
   readonly input?: unknown;
+  readonly dependencies?: string[];
   /** Headers of the call. */
   readonly metadata?: Metadata;
 }
 
-/** Runs a single module with JSON in and out. */
+/** Runs a single module, or a code package, with JSON in and out. */
 export function tryRun(
   client: TestClient,
-  code: string,
+  code: string | Uint8Array,
   options: Run = {},
 ): Promise<Answer<ExecuteCustomTaskResponse>> {
-  const { entryPoint = "", input = null, metadata, ...wishes } = options;
+  const { entryPoint = "", input = null, dependencies = [], metadata, ...wishes } = options;
   return unary(
     client.stub,
     client.stub.executeCustomTask,
     {
-      codePackage: new TextEncoder().encode(code),
+      codePackage: typeof code === "string" ? new TextEncoder().encode(code) : code,
       entryPoint,
       inputData: new TextEncoder().encode(JSON.stringify(input)),
       serializationFormat: "json",
-      dependencies: [],
+      dependencies,
       options: ExecutionOptions.fromPartial(wishes),
     },
     {},
@@ -41,7 +42,11 @@ export function tryRun(
 }
 
 /** As {@linkcode tryRun}, for a call that must succeed, whatever the execution comes to. */
-export async function run(client: TestClient, code: string, options: Run = {}): Promise<ExecuteCustomTaskResponse> {
+export async function run(
+  client: TestClient,
+  code: string | Uint8Array,
+  options: Run = {},
+): Promise<ExecuteCustomTaskResponse> {
   const answer = await tryRun(client, code, options);
   assert(answer.ok, answer.ok ? "" : answer.details);
   return answer.response;

@@ -19,6 +19,9 @@ export interface ImportReference extends Place {
   readonly kind: "static" | "dynamic";
   /** `type` of its import attributes, where one is written out. */
   readonly attributeType: string | undefined;
+  /** Where the specifier stands with its quotes, in UTF-16 units from the start of the source. */
+  readonly start: number;
+  readonly end: number;
 }
 
 /** What there is to know of a module. */
@@ -81,7 +84,8 @@ export class ModuleDescription implements ParsedModule {
       case "ImportExpression": {
         const specifier = literalOf(node.source);
         if (specifier === undefined) break; // Computed: the sandbox's own rights decide when it runs.
-        this.imports.push({ ...placeOf(node), specifier, kind: "dynamic", attributeType: typeOfOptions(node.options) });
+        const attributeType = typeOfOptions(node.options);
+        this.imports.push({ ...placeOf(node), specifier, kind: "dynamic", attributeType, ...rangeOf(node.source) });
         break;
       }
       case "TSImportEqualsDeclaration":
@@ -107,11 +111,20 @@ function reference(node: Node, source: unknown, kind: ImportReference["kind"], a
   for (const attribute of Array.isArray(attributes) ? attributes : []) {
     if (isNode(attribute) && nameOf(attribute.key) === "type") attributeType = literalOf(attribute.value);
   }
-  return { ...placeOf(isNode(source) ? source : node), specifier: literalOf(source) ?? "", kind, attributeType };
+  const place = placeOf(isNode(source) ? source : node);
+  return { ...place, specifier: literalOf(source) ?? "", kind, attributeType, ...rangeOf(source) };
+}
+
+/** Where a node starts and ends in its source, in UTF-16 units. */
+export function rangeOf(node: unknown): { readonly start: number; readonly end: number } {
+  const start = isNode(node) ? node.start : undefined;
+  const end = isNode(node) ? node.end : undefined;
+  if (typeof start !== "number" || typeof end !== "number") throw new TypeError("Cannot find node: it has no place");
+  return { start, end };
 }
 
 /** The string that an expression is, where it is written out. */
-function literalOf(node: unknown): string | undefined {
+export function literalOf(node: unknown): string | undefined {
   if (!isNode(node)) return undefined;
   if (node.type === "ParenthesizedExpression") return literalOf(node.expression);
   if (node.type === "StringLiteral" && typeof node.value === "string") return node.value;
@@ -138,7 +151,7 @@ function propertyOf(node: unknown, name: string): unknown {
 }
 
 /** Name of an identifier or of a string that stands for one. */
-function nameOf(node: unknown): string | undefined {
+export function nameOf(node: unknown): string | undefined {
   if (!isNode(node)) return undefined;
   if (node.type === "Identifier" && typeof node.name === "string") return node.name;
   return literalOf(node);

@@ -5,8 +5,9 @@
 
 export { openPackage } from "./open_package.ts";
 export type { DenoPackage, OpenPackageOptions, ValidatedPackage } from "./open_package.ts";
-export { readPackage } from "./read_package.ts";
+export { declaredRequirements, readPackage } from "./read_package.ts";
 export type { ModulePackage, PythonPackage, ReadPackage, ReadPackageOptions } from "./read_package.ts";
+export { linkPackage, PACKAGES_FOLDER } from "./npm/link.ts";
 export { DEFAULT_PACKAGE_LIMITS } from "./limits.ts";
 export type { PackageLimits } from "./limits.ts";
 export type { Manifest, PackageRuntime } from "./manifest.ts";

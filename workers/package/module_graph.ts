@@ -4,7 +4,7 @@
  */
 
 import { hostile, overLimit, type PackageLimits, show, showList } from "./limits.ts";
-import { type ParsedModule, shownPath } from "./_describe_module.ts";
+import { type ImportReference, type ParsedModule, shownPath } from "./_describe_module.ts";
 import { parseModule } from "./parse_module.ts";
 import { isModulePath } from "./resolve_entry.ts";
 import { type ImportContext, type ResolvedImport, resolveImport } from "./resolve_import.ts";
@@ -15,6 +15,8 @@ export interface GraphModule {
   /** From the code root. */
   readonly path: string;
   readonly imports: readonly ResolvedImport[];
+  /** Those of its imports that lie outside of the package, where they stand in it. */
+  readonly externals: readonly ImportReference[];
 }
 
 /** A package of TypeScript or JavaScript that may be run. */
@@ -77,10 +79,12 @@ function resolveAll(parsed: ReadonlyMap<string, ParsedModule>, context: ImportCo
   let isHostile = false;
   for (const [path, module] of parsed) {
     const imports: ResolvedImport[] = [];
+    const externals: ImportReference[] = [];
     for (const reference of module.imports) {
       const resolved = resolveImport(path, reference, context);
       if ("target" in resolved) {
         imports.push(resolved);
+        if (resolved.isExternal) externals.push(reference);
         continue;
       }
       count++;
@@ -91,7 +95,7 @@ function resolveAll(parsed: ReadonlyMap<string, ParsedModule>, context: ImportCo
       if (isFirstViolation) refusals.unshift(line);
       else if (refusals.length < MAX_REFUSALS_SHOWN) refusals.push(line);
     }
-    modules.push({ path, imports });
+    modules.push({ path, imports, externals });
   }
   if (count === 0) return modules;
   const shown = refusals.slice(0, MAX_REFUSALS_SHOWN);

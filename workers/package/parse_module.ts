@@ -61,16 +61,22 @@ export function parseModule(path: string, source: Uint8Array, limits: PackageLim
       `Cannot parse ${show(path)}: a module is limited to ${limits.maxModuleBytes} bytes, and it has ${source.length}`,
     );
   }
-  const program = parseProgram(path, decodeSource(path, source));
+  const program = parseText(path, decodeSource(path, source), parserOptions(path));
   const description = new ModuleDescription(path);
-  const tooDeepNode = visitNodes(program, (node) => description.add(node));
-  if (tooDeepNode !== undefined) throw tooDeep(path, placeOf(tooDeepNode));
+  visitAll(path, program, (node) => description.add(node));
   return description;
+}
+
+/** Visits all nodes of a program. @throws {TaskError} `RESOURCE_LIMIT` when it is deeper than the runtime bears */
+export function visitAll(path: string, program: Node, visit: (node: Node) => void): void {
+  const tooDeepNode = visitNodes(program, visit);
+  if (tooDeepNode !== undefined) throw tooDeep(path, placeOf(tooDeepNode));
 }
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
 
-function decodeSource(path: string, source: Uint8Array): string {
+/** The text of a module, as its places are counted. @throws {TaskError} `INVALID_TASK` when it is not UTF-8 */
+export function decodeSource(path: string, source: Uint8Array): string {
   try {
     return strictUtf8.decode(source);
   } catch (cause) {
@@ -78,11 +84,15 @@ function decodeSource(path: string, source: Uint8Array): string {
   }
 }
 
-function parseProgram(path: string, text: string): Node {
+/**
+ * Parses a source with the parser bounded, whatever the source is made of.
+ * @throws {TaskError} `INVALID_TASK` for a syntax error, `RESOURCE_LIMIT` for a source that is nested too deeply
+ */
+export function parseText(path: string, text: string, options: ParserOptions): Node {
   // The parser asks of its text no more than a String has; its type says string.
   const counted = new CountedSource(text) as unknown as string;
   try {
-    const program: unknown = parse(counted, parserOptions(path)).program;
+    const program: unknown = parse(counted, options).program;
     if (!isNode(program)) throw new TypeError("Cannot parse: the parser gave no program");
     return program;
   } catch (cause) {

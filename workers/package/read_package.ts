@@ -83,6 +83,19 @@ export function readPackage(bytes: Uint8Array, options: ReadPackageOptions = {})
   return { runtime: "python", entry, files, manifest, serializedObject, requirements: [...new Set(declared)] };
 }
 
+/**
+ * What a package asks for by itself: `dependencies` of its manifest, or for Python its requirements.
+ * @throws {TaskError} as {@linkcode readPackage} does, for what is wrong with its files or its manifest
+ */
+export function declaredRequirements(bytes: Uint8Array, given: Partial<PackageLimits> = {}): readonly string[] {
+  const all = readFiles(bytes, { ...DEFAULT_PACKAGE_LIMITS, ...given });
+  const manifestBytes = all.get(MANIFEST);
+  const manifest = manifestBytes === undefined ? undefined : parseManifest(manifestBytes);
+  const runtime = manifest?.runtime ?? inferRuntime(codeFiles(all), parseEntryPoint(""), all.has(SERIALIZED_OBJECT));
+  if (runtime === "deno") return manifest?.dependencies ?? [];
+  return [...new Set([...manifest?.pip_requirements ?? [], ...readRequirements(all.get(REQUIREMENTS))])];
+}
+
 function readFiles(bytes: Uint8Array, limits: PackageLimits): Map<string, Uint8Array> {
   if (bytes.length === 0) throw malformed("it is empty");
   if (looksLikeZip(bytes)) {
