@@ -38,13 +38,14 @@ async function versionFiles(version: PythonVersion): Promise<[string, Uint8Array
   const read = (name: string) => Deno.readFile(new URL(name, folder));
   const { info }: LockFile = JSON.parse(await Deno.readTextFile(new URL("pyodide-lock.json", folder)));
   const lockFile = { info, packages: {} };
+  const factory = await moduleFactory(folder);
   const encoder = new TextEncoder();
   return [
     ["pyodide.asm.wasm", await read("pyodide.asm.wasm")],
     ["python_stdlib.zip", await read("python_stdlib.zip")],
     ["pyodide.mjs", await read("pyodide.mjs")],
-    ["pyodide.asm.mjs", await moduleFactory(folder)],
-    ["worker.js", encoder.encode(entryOf(lockFile))],
+    ["pyodide.asm.mjs", encoder.encode(factory)],
+    ["worker.js", encoder.encode(entryOf(lockFile, factory.includes("makeMemorySnapshot")))],
   ];
 }
 
@@ -52,24 +53,23 @@ async function versionFiles(version: PythonVersion): Promise<[string, Uint8Array
  * The factory that Emscripten made, as a module. Older versions have it as a script for browsers and Node, which takes
  * names of Node's where it finds them, and is found by a global name.
  */
-async function moduleFactory(folder: URL): Promise<Uint8Array> {
+async function moduleFactory(folder: URL): Promise<string> {
   try {
-    return await Deno.readFile(new URL("pyodide.asm.mjs", folder));
+    return await Deno.readTextFile(new URL("pyodide.asm.mjs", folder));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   const script = await Deno.readTextFile(new URL("pyodide.asm.js", folder));
-  return new TextEncoder().encode(
-    `${script}\nglobalThis._createPyodideModule = _createPyodideModule;\nexport default _createPyodideModule;\n`,
-  );
+  return `${script}\nexport default _createPyodideModule;\n`;
 }
 
 /** The order counts: the first module locks the worker, before any of Pyodide's is evaluated. */
-function entryOf(lockFile: object): string {
+function entryOf(lockFile: object, hasSnapshots: boolean): string {
   return `import { startPython } from "../../python_worker.js";
 import createPyodideModule from "./pyodide.asm.mjs";
 import { loadPyodide } from "./pyodide.mjs";
-await startPython({ loadPyodide, createPyodideModule, lockFile: ${JSON.stringify(lockFile)} });
+const lockFile = ${JSON.stringify(lockFile)};
+await startPython({ loadPyodide, createPyodideModule, lockFile, hasSnapshots: ${hasSnapshots} });
 `;
 }
 

@@ -174,8 +174,8 @@ export function pythonStart(): Promise<PythonStart> {
   return startOfPython.promise;
 }
 
-/** Gives the host the memory of a started interpreter. */
-export function postSnapshot(pythonSnapshot: Uint8Array | null): void {
+/** Gives the host what other interpreters start from. */
+export function postSnapshot(pythonSnapshot: Uint8Array): void {
   const message: PythonSnapshot = { pythonSnapshot };
   apply(postMessage, globalThis, [message]);
 }

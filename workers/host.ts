@@ -225,7 +225,7 @@ class SandboxWorker {
   /** Only a host that gets no task makes one. */
   #writeSnapshot({ pythonSnapshot }: PythonSnapshot): void {
     const { python } = this.#bootstrap;
-    if (python?.mode !== "snapshot" || pythonSnapshot === null) return;
+    if (python?.mode !== "snapshot") return;
     // A whole one or none, for whoever looks for it.
     Deno.writeFileSync(`${python.snapshotPath}.new`, pythonSnapshot);
     Deno.renameSync(`${python.snapshotPath}.new`, python.snapshotPath);
@@ -324,7 +324,7 @@ function fileUrl(name: string, python: HostPython | null): URL | string | undefi
 
 function isSnapshot(data: unknown): data is PythonSnapshot {
   return typeof data === "object" && data !== null && "pythonSnapshot" in data &&
-    (data.pythonSnapshot === null || data.pythonSnapshot instanceof Uint8Array);
+    data.pythonSnapshot instanceof Uint8Array;
 }
 
 async function probeHost(

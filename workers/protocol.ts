@@ -73,7 +73,7 @@ export const ASSET_NAMES = ["libsamplerate.wasm", "squoosh_resize.wasm"] as cons
 /** One of {@linkcode ASSET_NAMES}. */
 export type AssetName = typeof ASSET_NAMES[number];
 
-/** Files of a Python version that its worker asks for; the last is memory of an interpreter that was started before. */
+/** Files of a Python version that its worker asks for; the last is what an interpreter that was started before has left. */
 export const PYTHON_FILE_NAMES = ["pyodide.asm.wasm", "python_stdlib.zip", "library.zip", "snapshot"] as const;
 
 /** One of {@linkcode PYTHON_FILE_NAMES}. */
@@ -105,9 +105,11 @@ export interface PythonStart {
   readonly flags: Int32Array;
 }
 
-/** worker → host: memory of a started interpreter; `null` where this version cannot give it. Never a frame. */
+/**
+ * worker → host: what other interpreters start from, the memory of one or its compiled modules. Never a frame.
+ */
 export interface PythonSnapshot {
-  readonly pythonSnapshot: Uint8Array | null;
+  readonly pythonSnapshot: Uint8Array;
 }
 
 /** A received frame: a view on the receive buffer. */

@@ -25,7 +25,7 @@ export async function startPython(distribution: PyodideDistribution): Promise<vo
   ]);
   const files = { wasm, standardLibrary, ...(snapshot === undefined ? {} : { snapshot }) };
   if (pythonMode === "snapshot") {
-    postSnapshot(await Interpreter.makeSnapshot({ distribution, files, library }) ?? null);
+    postSnapshot(await Interpreter.makeSnapshot({ distribution, files, library }));
     return serveTask(NO_RUNTIME);
   }
   const interpreter = await Interpreter.start({ distribution, files, library, write: writeOutput, flags });

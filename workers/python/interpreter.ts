@@ -86,7 +86,7 @@ export class Interpreter {
   static async start({ distribution, files, library, write, flags }: InterpreterOptions): Promise<Interpreter> {
     const python = await loadPyodide(distribution, files, false);
     python.FS.writeFile(LIBRARY_PATH, library, { canOwn: true });
-    if (files.snapshot === undefined) python.runPython(PREPARE);
+    if (files.snapshot === undefined || !distribution.hasSnapshots) python.runPython(PREPARE);
     for (const folder of [PACKAGE_FOLDER, DEPENDENCIES_FOLDER, RUN_FOLDER]) python.FS.mkdirTree(folder);
     installSleep(python, flags);
     captureStreams(python, write);
@@ -99,15 +99,16 @@ export class Interpreter {
     return interpreter;
   }
 
-  /** Starts an interpreter and gives its memory, from which others start faster; `undefined` where that cannot be had. */
+  /** Starts an interpreter and gives what others start faster from: {@linkcode PyodideFiles.snapshot}. */
   static async makeSnapshot(
     { distribution, files, library }: Pick<InterpreterOptions, "distribution" | "files" | "library">,
-  ): Promise<Uint8Array | undefined> {
+  ): Promise<Uint8Array> {
     const python = await loadPyodide(distribution, files, true);
-    if (python.makeMemorySnapshot === undefined) return undefined;
     python.FS.writeFile(LIBRARY_PATH, library, { canOwn: true });
     python.runPython(PREPARE);
-    return python.makeMemorySnapshot();
+    if (python.makeMemorySnapshot !== undefined) return python.makeMemorySnapshot();
+    python.runPython(PRECOMPILE);
+    return python.FS.readFile(PRECOMPILED_PATH);
   }
 
   /** Does what makes the first task faster. Never fails. */
@@ -205,6 +206,10 @@ sys.path.append("${LIBRARY_PATH}")
 import ${BRIDGE_MODULE}, rexec_runtime.closing
 ${BRIDGE_MODULE}.prepare()
 del sys, rexec_runtime`;
+
+const PRECOMPILED_PATH = "/precompiled.zip";
+const PRECOMPILE = `import rexec_runtime.precompiled
+rexec_runtime.precompiled.write_precompiled("${PRECOMPILED_PATH}")`;
 
 /** `time.sleep` without burning CPU time: whoever writes a number of milliseconds to the device is held for so long. */
 function installSleep({ FS }: Pyodide, flags: Int32Array): void {

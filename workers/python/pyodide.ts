@@ -38,9 +38,17 @@ export interface Pyodide {
 export interface PyodideDistribution {
   loadPyodide(options: Readonly<Record<string, unknown>>): Promise<Pyodide>;
   /** The factory that Emscripten generates. */
-  readonly createPyodideModule: unknown;
+  createPyodideModule(settings: ModuleSettings): Promise<unknown>;
+  /** Whether this version can give its memory, and start from it. */
+  readonly hasSnapshots: boolean;
   /** `pyodide-lock.json` without packages. */
   readonly lockFile: object;
+}
+
+/** The part of Emscripten's settings that is used; see https://emscripten.org/docs/api_reference/module.html */
+export interface ModuleSettings {
+  /** Called when there is a file system, and before Python starts. */
+  readonly preRun: ((module: { readonly FS: FileSystem }) => void)[];
 }
 
 /** Files of a version. */
@@ -48,12 +56,18 @@ export interface PyodideFiles {
   readonly wasm: Uint8Array<ArrayBuffer>;
   /** Zip of Python's standard library. */
   readonly standardLibrary: Uint8Array<ArrayBuffer>;
-  /** Memory of an interpreter that has been started before; `undefined` to start one anew. */
+  /**
+   * What an interpreter that was started before has left: its memory, or its compiled modules in a zip for a version
+   * without snapshots. `undefined` to start from nothing.
+   */
   readonly snapshot?: Uint8Array<ArrayBuffer>;
 }
 
 /** Nothing is ever fetched from there: it only has to look like an address. */
 const INDEX_URL = "https://pyodide.invalid/";
+
+/** Compiled modules, which Python looks for before the sources. */
+const COMPILED_PATH = "/precompiled.zip";
 
 /** As much of the Fetch standard's Response as Pyodide reads. */
 interface LoadedFile {
@@ -98,13 +112,22 @@ function loadFile(url: string): LoadedFile {
 
 /** @param mustSnapshot whether {@linkcode Pyodide.makeMemorySnapshot} is to work, which costs time */
 export async function loadPyodide(
-  { loadPyodide, createPyodideModule, lockFile }: PyodideDistribution,
+  { loadPyodide, createPyodideModule, lockFile, hasSnapshots }: PyodideDistribution,
   { wasm, standardLibrary, snapshot }: PyodideFiles,
   mustSnapshot: boolean,
 ): Promise<Pyodide> {
   files.set("pyodide.asm.wasm", wasm);
   files.set("python_stdlib.zip", standardLibrary);
   files.set("pyodide-lock.json", new TextEncoder().encode(JSON.stringify(lockFile)));
+  const compiled = hasSnapshots ? undefined : snapshot;
+  const create = (settings: ModuleSettings) => {
+    if (compiled !== undefined) {
+      settings.preRun.push(({ FS }) => FS.writeFile(COMPILED_PATH, compiled, { canOwn: true }));
+    }
+    return createPyodideModule(settings);
+  };
+  // Older versions find it by this name, newer ones are given it.
+  Object.assign(globalThis, { _createPyodideModule: create });
   const { instantiateStreaming } = WebAssembly;
   // The standard one takes no response but the platform's own.
   WebAssembly.instantiateStreaming = async (source, imports) => {
@@ -114,15 +137,16 @@ export async function loadPyodide(
   try {
     return await loadPyodide({
       indexURL: INDEX_URL,
-      createPyodideModule,
+      createPyodideModule: create,
       // What Pyodide's own modules import while they load. Nothing else of JavaScript is to be seen from Python.
       jsglobals: { Object, setTimeout, clearTimeout },
       stdin: () => null,
-      ...(mustSnapshot ? { _makeSnapshot: true } : {}),
-      ...(snapshot === undefined ? {} : { _loadSnapshot: snapshot }),
+      ...(compiled === undefined ? {} : { env: { PYTHONPATH: COMPILED_PATH } }),
+      ...(mustSnapshot && hasSnapshots ? { _makeSnapshot: true } : {}),
+      ...(hasSnapshots && snapshot !== undefined ? { _loadSnapshot: snapshot } : {}),
     });
   } finally {
     WebAssembly.instantiateStreaming = instantiateStreaming;
-    for (const name of Object.keys(browser)) Reflect.deleteProperty(globalThis, name);
+    for (const name of [...Object.keys(browser), "_createPyodideModule"]) Reflect.deleteProperty(globalThis, name);
   }
 }
