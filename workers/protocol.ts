@@ -335,6 +335,9 @@ export interface ProbeOutcome {
   readonly detail: string;
 }
 
+/** Up to this length, most text is encoded and decoded faster here than by a call into the runtime. */
+const SHORT_LENGTH = 32;
+
 const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
@@ -381,9 +384,23 @@ class ByteWriter {
   /** A length-prefixed UTF-8 string. */
   string(value: string): void {
     const start = this.#reserve(4 + value.length * UTF8_BYTES_PER_UNIT);
+    if (value.length <= SHORT_LENGTH && this.#writeAscii(value, start)) return;
     const { written } = encoder.encodeInto(value, this.#bytes.subarray(start + 4));
     this.#view.setUint32(start, written, true);
     this.#length = start + 4 + written;
+  }
+
+  /** Writes a string of ASCII; gives false for any other. */
+  #writeAscii(value: string, start: number): boolean {
+    const bytes = this.#bytes;
+    for (let index = 0; index < value.length; index++) {
+      const unit = value.charCodeAt(index);
+      if (unit > 0x7f) return false;
+      bytes[start + 4 + index] = unit;
+    }
+    this.#view.setUint32(start, value.length, true);
+    this.#length = start + 4 + value.length;
+    return true;
   }
 
   /** Bytes up to the end of the payload, without a length. */
@@ -467,7 +484,22 @@ class ByteReader {
   }
 }
 
+/** Text of ASCII; `undefined` for any other. */
+function decodeAscii(bytes: Uint8Array): string | undefined {
+  let text = "";
+  for (let index = 0; index < bytes.length; index++) {
+    const unit = bytes[index] ?? 0;
+    if (unit > 0x7f) return undefined;
+    text += String.fromCharCode(unit);
+  }
+  return text;
+}
+
 function decodeUtf8(bytes: Uint8Array): string {
+  if (bytes.length <= SHORT_LENGTH) {
+    const text = decodeAscii(bytes);
+    if (text !== undefined) return text;
+  }
   try {
     return strictDecoder.decode(bytes);
   } catch (cause) {

@@ -19,6 +19,7 @@ import { executionService, type ExecutionServiceOptions, serviceDefinition } fro
 import { Http2Sessions } from "./http2_sessions.ts";
 import type { FlowFinder } from "./streams/message_stream.ts";
 import { OpenCalls } from "./open_calls.ts";
+import { installTextEncoding } from "./text_encoding.ts";
 import { loadTls } from "./tls.ts";
 import { readTokenFile, TokenStore } from "./token_file.ts";
 
@@ -65,6 +66,7 @@ export class RpcServer implements AsyncDisposable {
     service: ExecutionServiceOptions,
     auth: AuthOptions = { tokensFile: null },
   ): Promise<RpcServer> {
+    installTextEncoding();
     const tls = loadTls(options.tls, Date.now());
     const { tokensFile } = auth;
     const authenticator = new Authenticator({
