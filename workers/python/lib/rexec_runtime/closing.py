@@ -6,7 +6,6 @@ the wall before that one.
 """
 
 import asyncio
-import gc
 import importlib.abc
 import sys
 import time
@@ -31,6 +30,9 @@ def close():
     """Close them all. To be called once."""
     asyncio.set_event_loop_policy(None)
     asyncio.events._set_running_loop(None)
+    # Finders and loaders of JavaScript's modules hold what they gave.
+    for finder in sys.meta_path:
+        _empty(finder)
     sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_closed(_module_of(finder))]
     sys.path_hooks[:] = [hook for hook in sys.path_hooks if not _is_closed(_module_of(hook))]
     sys.meta_path.insert(0, _ClosedFinder())
@@ -39,17 +41,20 @@ def close():
     time.sleep = loop._sleep = sleeping.sleep
     for name in [name for name in sys.modules if _is_closed(name)]:
         module = sys.modules.pop(name)
+        _empty(getattr(module, "__loader__", None))
+        _empty(getattr(getattr(module, "__spec__", None), "loader", None))
         contents = getattr(module, "__dict__", None)
         if isinstance(contents, dict):
             contents.clear()
-    for thing in gc.get_objects():
-        # Finders and loaders of JavaScript modules hold what they gave.
-        if _is_closed(type(thing).__module__) and isinstance(getattr(thing, "__dict__", None), dict):
-            thing.__dict__.clear()
     main = sys.modules["__main__"].__dict__
     for name in [name for name in main if not name.startswith("__")]:
         del main[name]
-    gc.collect()
+
+
+def _empty(thing):
+    """Takes from an object of a closed module's class what it holds."""
+    if _is_closed(type(thing).__module__) and isinstance(getattr(thing, "__dict__", None), dict):
+        thing.__dict__.clear()
 
 
 def _module_of(finder):
