@@ -25,7 +25,7 @@ import type { HostProcess } from "./sandbox/host_process.ts";
 import type { HostExit } from "./sandbox/task.ts";
 import { TaskHostPool } from "./sandbox/task_host_pool.ts";
 import { selectJail } from "./sandbox/jails/mod.ts";
-import { probeSandbox } from "./sandbox/probe.ts";
+import { probeSandbox, PYTHON_PROBED_PLACES } from "./sandbox/probe.ts";
 import { tryCpuMs, tryResidentBytes } from "./sandbox/proc.ts";
 import { RuntimeDirectory } from "./sandbox/runtime_directory.ts";
 import { fillCache } from "./sandbox/warm_cache.ts";
@@ -345,7 +345,7 @@ async function prove(pool: TaskHostPool, runtimeDirectory: string): Promise<void
   try {
     const [host] = pool.hosts;
     if (host === undefined) throw new ServiceError("SANDBOX_LOST", "Cannot probe sandbox: its host has ended");
-    await probeSandbox(host, runtimeDirectory);
+    await probeSandbox(host, runtimeDirectory, PYTHON_PROBED_PLACES);
     host.kill("retired");
   } catch (error) {
     await pool[Symbol.asyncDispose]();

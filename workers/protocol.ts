@@ -325,8 +325,8 @@ export interface ProbeTargets {
 
 /** What became of one forbidden operation. */
 export interface ProbeOutcome {
-  /** `host`, `worker` (permissions none, before hardening), or `task` (as tasks run). */
-  readonly place: "host" | "worker" | "task";
+  /** `host`, `worker` (permissions none, before hardening), `task` (as tasks run), or `interpreter` (as Python runs). */
+  readonly place: "host" | "worker" | "task" | "interpreter";
   /** The operation, `read file` say. */
   readonly attempt: string;
   /** `true` when it succeeded: the sandbox leaks. */

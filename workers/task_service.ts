@@ -24,6 +24,7 @@ import {
   joinPieces,
   type PackageStreamOptions,
   type PackageTask,
+  type ProbeOutcome,
   splitFrames,
   type StreamOutput,
   type StreamStep,
@@ -68,6 +69,8 @@ export interface TaskRuntime {
   open(task: PackageTask, options: PackageStreamOptions, services: StreamServices): Promise<TaskStream>;
   /** Does what makes the task faster that comes. Never fails. */
   warmUp(): Promise<void>;
+  /** Tries what must be impossible where code of its language runs, if that is not the worker's own. */
+  probe?(targets: unknown): readonly ProbeOutcome[];
 }
 
 const soft = new AbortController();
@@ -128,11 +131,23 @@ function receive(frame: Frame, runtime: TaskRuntime): void {
       if (taskId === undefined) void runtime.warmUp();
       break;
     case FrameKind.Probe:
-      void probeTask(decodeJsonPayload(frame.payload), unremovedGlobals).then((outcomes) =>
+      void probe(decodeJsonPayload(frame.payload), runtime).then((outcomes) =>
         send(encodeJsonFrame(FrameKind.ProbeReport, 0, outcomes))
       );
       break;
   }
+}
+
+async function probe(targets: unknown, runtime: TaskRuntime): Promise<ProbeOutcome[]> {
+  const outcomes = await probeTask(targets, unremovedGlobals);
+  try {
+    outcomes.push(...runtime.probe?.(targets) ?? []);
+  } catch (error) {
+    // What cannot be tried has not been refused.
+    const detail = describeFailure(error).message.slice(0, 100);
+    outcomes.push({ place: "interpreter", attempt: "try anything", leaked: true, detail });
+  }
+  return outcomes;
 }
 
 async function run(frame: Frame, runtime: TaskRuntime): Promise<void> {

@@ -115,7 +115,7 @@ const ReadyMessage = z.strictObject({
 export type NodeDescription = z.output<typeof ReadyMessage>["nodes"][number];
 
 const ProbeReport = z.array(z.strictObject({
-  place: z.enum(["host", "worker", "task"]),
+  place: z.enum(["host", "worker", "task", "interpreter"]),
   attempt: z.string().max(200),
   leaked: z.boolean(),
   detail: z.string().max(1_000),

@@ -12,15 +12,22 @@ const CANARY_VARIABLE = "REXEC_PROBE_CANARY";
 const PROBE_TIMEOUT_MS = 10_000;
 /** Where the operations are tried; silence proves nothing. */
 const PROBED_PLACES: readonly ProbeOutcome["place"][] = ["host", "worker", "task"];
+/** Where they are tried in a host that runs Python. */
+export const PYTHON_PROBED_PLACES: readonly ProbeOutcome["place"][] = [...PROBED_PLACES, "interpreter"];
 
 /**
  * Probes a sandbox with real targets: a file, a module, a folder, a listener on loopback, an environment variable.
  *
  * @param runtimeDirectory a folder of the service's own, outside what a sandbox may read
+ * @param places where something must have been tried
  * @returns every attempt with its outcome
  * @throws {ServiceError} `SANDBOX_LEAK` when anything succeeded, or when the listener was reached
  */
-export async function probeSandbox(host: HostProcess, runtimeDirectory: string): Promise<readonly ProbeOutcome[]> {
+export async function probeSandbox(
+  host: HostProcess,
+  runtimeDirectory: string,
+  places = PROBED_PLACES,
+): Promise<readonly ProbeOutcome[]> {
   const directory = `${runtimeDirectory}/probe`;
   await Deno.mkdir(directory, { mode: 0o700 });
   const file = `${directory}/canary.txt`;
@@ -41,7 +48,7 @@ export async function probeSandbox(host: HostProcess, runtimeDirectory: string):
     const leaks = outcomes.filter(({ leaked }) => leaked).map(({ place, attempt, detail }) =>
       `${place}: ${attempt} (${detail})`
     );
-    for (const place of PROBED_PLACES) {
+    for (const place of places) {
       if (!outcomes.some((outcome) => outcome.place === place)) leaks.push(`${place}: nothing was tried`);
     }
     const visits = visitors.count;

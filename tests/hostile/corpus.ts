@@ -4,6 +4,8 @@
  */
 
 import { z } from "zod";
+import type { PythonVersion } from "../../workers/protocol.ts";
+import { packageFiles } from "../../src/client/package.ts";
 import corpus from "../data/hostile-corpus.json" with { type: "json" };
 import packages from "../data/packages.json" with { type: "json" };
 import { writeZip } from "../support/zip_writer.ts";
@@ -27,21 +29,45 @@ const CORPUS = z.object({
 /** One hostile program. */
 export interface HostileCase {
   readonly id: string;
+  /** Its id, with the version of Python where there is one. */
+  readonly key: string;
   readonly title: string;
   /** What it attacks: the second word of its id. */
   readonly category: string;
   readonly tier: "basic" | "hard";
-  /** What is sent: source text, or a zip. */
-  readonly package: () => Uint8Array;
-  /** The second task, and the statuses that it may have. */
+  /** What is sent: source text, or a zip. @param port of a listener on loopback, for those that want to call one */
+  readonly package: (port: number) => Uint8Array;
+  /** The second task, the statuses that it may have, and its result where it is known. */
   readonly second:
-    | { readonly package: Uint8Array; readonly isBeside: boolean; readonly statuses: readonly string[] }
+    | {
+      readonly package: Uint8Array;
+      readonly isBeside: boolean;
+      readonly statuses: readonly string[];
+      readonly result?: string;
+    }
     | undefined;
+  /** What must succeed after it. */
+  readonly next: HonestTask;
   /** Statuses that are acceptable: those of executions, or of the call. */
   readonly statuses: readonly string[];
   readonly timeoutSeconds: number;
   readonly memoryLimitMb: number;
 }
+
+/** A task that doubles its input. */
+export interface HonestTask {
+  readonly package: Uint8Array;
+}
+
+const encoder = new TextEncoder();
+
+/** One in every language. */
+export const HONEST_TASKS = {
+  typescript: { package: encoder.encode("export default ({ n }: { n: number }) => n * 2;") },
+  python: (version: PythonVersion): HonestTask => ({
+    package: pythonPackage("def main(item):\n    return item['n'] * 2\n", version),
+  }),
+} as const;
 
 /** Cases that import a `data:` module: the corpus allows a policy that forbids it, as ours does, and so both fail. */
 const IMPORTS_DATA: ReadonlySet<string> = new Set(["ts-ok-data-import", "ts-iso-module-cache"]);
@@ -73,20 +99,63 @@ export function readCorpus(): readonly HostileCase[] {
     const defaultMs = (statuses.includes("TIMEOUT") ? TIMEOUT_SECONDS : PATIENT_SECONDS) * 1_000;
     return {
       id,
+      key: id,
       title,
       category,
       tier,
-      package: entry.lang === "typescript" ? () => new TextEncoder().encode(entry.code) : () => packageOf(id),
+      package: entry.lang === "typescript"
+        ? (port) => encoder.encode(entry.code.replaceAll("127.0.0.1:8080", `127.0.0.1:${port}`))
+        : () => packageOf(id),
       second: code2 === undefined ? undefined : {
-        package: new TextEncoder().encode(code2),
+        package: encoder.encode(code2),
         isBeside: entry.run !== undefined,
         statuses: IMPORTS_DATA.has(id) ? REFUSED : ["SUCCESS"],
       },
+      next: HONEST_TASKS.typescript,
       statuses,
       timeoutSeconds: Math.ceil((limits.timeout_ms ?? defaultMs) / 1_000),
       memoryLimitMb: limits.memory_mb ?? (category === "time" ? AMPLE_MEMORY_MB : 0),
     };
   });
+}
+
+/** Both tasks import what this service does not offer. */
+const IMPORTS_PYODIDE: ReadonlySet<string> = new Set(["py-iso-jsstate"]);
+
+/** All cases of user code in Python, for one of its versions. */
+export function readPythonCorpus(version: PythonVersion): readonly HostileCase[] {
+  return CORPUS.parse(corpus).cases.filter(({ lang }) => lang === "python").map((entry) => {
+    const { id, title, tier, code, code2, limits = {}, expected: { status: statuses } } = entry;
+    return {
+      id,
+      key: `${id} (Python ${version})`,
+      title,
+      category: id.split("-")[1] ?? "",
+      tier,
+      package: (port) =>
+        pythonPackage(
+          code.replaceAll("127.0.0.1:8080", `127.0.0.1:${port}`).replaceAll(
+            "'127.0.0.1', 8080",
+            `'127.0.0.1', ${port}`,
+          ),
+          version,
+        ),
+      second: code2 === undefined ? undefined : {
+        package: pythonPackage(code2, version),
+        isBeside: false,
+        ...(IMPORTS_PYODIDE.has(id) ? { statuses: ["ERROR"] } : { statuses: ["SUCCESS"], result: "clean" }),
+      },
+      statuses,
+      timeoutSeconds: statuses.includes("TIMEOUT") ? TIMEOUT_SECONDS : PATIENT_SECONDS,
+      memoryLimitMb: limits.memory_mb ?? 0,
+      // Those that try to break the interpreter: the next one must be whole. The others are followed by what is fast.
+      next: tier === "hard" ? HONEST_TASKS.python(version) : HONEST_TASKS.typescript,
+    };
+  });
+}
+
+function pythonPackage(code: string, pythonVersion: PythonVersion): Uint8Array {
+  return packageFiles(new Map([["main.py", encoder.encode(code)]]), { runtime: "python", pythonVersion });
 }
 
 /** A case of the contract: what it is to show is in its program, which is in Python, and in prose. */

@@ -79,7 +79,7 @@ export async function callTask(client: TestClient, number: number): Promise<Call
 export async function callHostile(client: TestClient, program: HostileCase): Promise<CallRecord> {
   const { timeoutSeconds, memoryLimitMb } = program;
   const startedAt = performance.now();
-  const answer = await run(client, program.package(), { input: { n: 1 }, timeoutSeconds, memoryLimitMb });
+  const answer = await run(client, program.package(0), { input: { n: 1 }, timeoutSeconds, memoryLimitMb });
   const durationMs = performance.now() - startedAt;
   const isAllowed = answer.ok && program.statuses.includes(ExecutionStatus[answer.response.status]);
   return { kind: "hostile", durationMs, fault: isAllowed ? undefined : `${program.id}: ${show(answer)}` };

@@ -120,6 +120,12 @@ export class Interpreter {
     }
   }
 
+  /** Tries from inside what must be impossible. @returns the pickle of a JSON text: a list of `ProbeOutcome` */
+  probe(targets: unknown): Uint8Array {
+    this.#run({ op: "probe", targets });
+    return this.readOutput(MAX_ANSWER_LENGTH);
+  }
+
   /** Whether the host had it interrupted: its time is nearly over, or nobody waits for it. */
   get wasInterrupted(): boolean {
     return Atomics.load(this.#flags, WAS_INTERRUPTED) !== 0;

@@ -11,7 +11,7 @@ import { readZip } from "../package/read_zip.ts";
 import { DEFAULT_PACKAGE_LIMITS } from "../package/limits.ts";
 import type { PackageEntry } from "../package/resolve_entry.ts";
 import { OutputCredit } from "../output_credit.ts";
-import type { PackageOptions, PackageStreamOptions, PackageTask, StreamStep } from "../protocol.ts";
+import type { PackageOptions, PackageStreamOptions, PackageTask, ProbeOutcome, StreamStep } from "../protocol.ts";
 import { TaskError } from "../task_error.ts";
 import type { StreamServices, TaskRuntime, TaskServices, TaskStream } from "../task_service.ts";
 import { RaisedFailure } from "../user_failure.ts";
@@ -80,6 +80,10 @@ export class PythonRuntime implements TaskRuntime {
       // A task that meets the same fault tells of it.
     }
     return Promise.resolve();
+  }
+
+  probe(targets: unknown): readonly ProbeOutcome[] {
+    return JSON.parse(String(PICKLE.decode(this.#interpreter.probe(targets))));
   }
 
   #operation({ memoryLimitBytes, maxOutputBytes }: PackageTask, { signal }: TaskServices): Operation {

@@ -68,6 +68,18 @@ MAIN = """
             error = made
         raise error
 
+    class Hostile(type):
+        def __getattribute__(cls, name):
+            raise SystemExit
+
+    class Nameless(Exception, metaclass=Hostile):
+        @property
+        def __class__(self):
+            return KeyboardInterrupt
+
+    def nameless(name):
+        raise Nameless("x")
+
     def interrupts_itself(name):
         os.kill(os.getpid(), signal.SIGINT)
         while True:
@@ -117,6 +129,10 @@ class Failures(InterpreterTest):
         self.assertEqual(lines[-1], "ValueError: x")
         self.assertNotIn("rexec_runtime", answer["traceback"])
         self.assertNotIn(self.root, answer["traceback"])
+
+    def test_an_exception_whose_class_raises_is_still_the_users_failure(self) -> None:
+        answer = self.expect(self.run_task("nameless"), "raised")
+        self.assertEqual(answer["message"], "object: x")
 
     def test_a_traceback_has_the_causes(self) -> None:
         traceback = self.run_task("caused")["traceback"]

@@ -55,7 +55,7 @@ def name_of(kind: type) -> str:
     try:
         module, name = kind.__module__, kind.__qualname__
         return f"{name}" if module in ("builtins", "__main__") else f"{module}.{name}"
-    except Exception:
+    except BaseException:  # a metaclass may raise anything
         return "object"
 
 

@@ -35,6 +35,7 @@ class Operations:
             "start": self._start,
             "environment": self._environment,
             "warm": self._warm,
+            "probe": self._probe,
             "run": self._run,
             "open": self._open,
             "process": self._process,
@@ -59,6 +60,14 @@ class Operations:
 
     async def _warm(self, request: Request, emit: Emit) -> None:
         await warm(lambda module, attribute: self._run({"module": module, "attribute": attribute}, emit))
+
+    async def _probe(self, request: Request, emit: Emit) -> None:
+        # What it needs is needed once, and has no place in a snapshot.
+        import json
+
+        from .probing import probe
+
+        save(json.dumps(probe(request["targets"])))
 
     async def _run(self, request: Request, emit: Emit) -> None:
         module, attribute = request["module"], request["attribute"]
