@@ -8,6 +8,7 @@ import { benchExecuteNode } from "./execute_node.ts";
 import { benchFreshSandbox } from "./fresh_sandbox.ts";
 import { benchMemory } from "./memory.ts";
 import { benchMixedTasks } from "./mixed_tasks.ts";
+import { benchPython } from "./python.ts";
 import { benchStreams } from "./streams.ts";
 
 const { values, positionals } = parseArgs({
@@ -22,6 +23,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
   sandbox: benchFreshSandbox,
   mixed: () => benchMixedTasks(Number(values.tasks)),
   memory: benchMemory,
+  python: benchPython,
 };
 
 if (import.meta.main) {

@@ -74,6 +74,18 @@ const RESULTS: readonly [name: string, code: string | Files, expected: unknown, 
     [3, 11],
     { manifest: { pythonVersion: "3.11.2" } },
   ],
+  [
+    "asyncio.run",
+    "import asyncio\nasync def f(x):\n    await asyncio.sleep(0.01)\n    return x\ndef main(x):\n    return asyncio.run(f(x))",
+    7,
+    { input: 7 },
+  ],
+  ...["3.11", "3.14"].map((pythonVersion): typeof RESULTS[number] => [
+    `${pythonVersion} where a module is missing`,
+    "def main(x):\n    try:\n        import numpy\n    except ImportError as error:\n        return [type(error).__name__, error.name]",
+    ["ModuleNotFoundError", "numpy"],
+    { manifest: { pythonVersion } },
+  ]),
   ["the default version", "import sys\ndef main(x):\n    return list(sys.version_info[:2])", [3, 14]],
 ];
 

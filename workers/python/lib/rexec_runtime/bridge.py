@@ -24,6 +24,7 @@ from .failures import (
 )
 from .loop import DrivenLoop, start_loop
 from .operations import Operations
+from .originals import restore_originals
 from .pickling import save
 from .places import PLACES
 
@@ -178,5 +179,7 @@ def _describe(error: BaseException) -> dict[str, Any]:
 
 
 def prepare() -> None:
-    """Imports what tasks usually need, so that it is in a snapshot."""
+    """Does what a snapshot is to have in it: imports what tasks usually need, and undoes what Pyodide changed."""
     from . import preloaded  # noqa: F401
+
+    restore_originals()
