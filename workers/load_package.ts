@@ -58,7 +58,11 @@ export async function loadPackage(task: PackageTask, context: PackageRunContext)
     policy: { allowedBuiltins: [], blockedImports },
   });
   if (opened.runtime !== "deno") {
-    throw new TaskError("INVALID_TASK", "Cannot run package: this version of the service runs no Python packages");
+    // The server sends Python elsewhere, as far as it can tell by a look at the outside.
+    throw new TaskError(
+      "INVALID_TASK",
+      'Cannot run package: it is Python, which does not show; its manifest should say "runtime": "python"',
+    );
   }
   const files = linkPackage(opened, task.layer, { ...DEFAULT_PACKAGE_LIMITS, maxUnpackedBytes });
   const codeUrl = await context.writeFiles(files);
