@@ -1,6 +1,6 @@
 /**
- * All that must hold before a change goes in: checks, bundle, tests. Ends with a line `N passed, N failed`, followed by
- * `, N skipped` where tests were; the checks and the bundle count as one each.
+ * All that must hold before a change goes in: checks, bundle, tests. Ends with a line for each failure and then a line
+ * `N passed, N failed`, followed by `, N skipped` where tests were; the checks and the bundle count as one each.
  *
  * ```sh
  * deno task test                       # everything
@@ -13,26 +13,26 @@
 
 import { check } from "./check.ts";
 import { denoStep, printFailures, runSteps, seconds, type StepResult } from "./step.ts";
-import { countTests, summaryLine, type TestCounts } from "./test_summary.ts";
+import { LANES, runLanes } from "./test_lanes.ts";
+import type { TestReport } from "./test_reader.ts";
+import { summaryLine, type TestCounts } from "./test_summary.ts";
 
-const ROOT = new URL("../", import.meta.url);
-
-/** Everything, the examples in the sources' comments included. The types have been checked by then. */
-const WHOLE_RUN = ["--no-check", "--doc", "tests", "src", "workers", "scripts"];
-
-/** The end of the output is enough to find the summary in. */
-const KEPT_OUTPUT = 20_000;
+/** How many of the slowest files are named after a whole run. */
+const SLOWEST = 12;
 
 if (import.meta.main) {
   const startedAt = performance.now();
   const whole = Deno.args.length === 0;
   const steps = whole ? await check() : [];
   steps.push(...await bundle());
-  const tests = await runTests(whole ? WHOLE_RUN : Deno.args);
-  const counts = add(steps, tests);
-  const failed = steps.filter(({ failure }) => failure !== undefined).map(({ name }) => name);
+  const reports = await runLanes(whole ? LANES : [Deno.args], print);
+  const tests = reports.map(({ counts }) => counts).reduce(add);
+  if (whole) printSlowest(reports);
   console.log(`\nTests: ${summaryLine(tests)}; took ${seconds(performance.now() - startedAt)} in all`);
-  if (failed.length > 0) console.log(`Failed before the tests: ${failed.join(", ")}`);
+  // Last, for whoever sees only the end of the output.
+  for (const { name, failure } of steps) if (failure !== undefined) console.log(`Failed: ${name} (before the tests)`);
+  for (const failure of reports.flatMap(({ failures }) => failures)) console.log(`Failed: ${failure}`);
+  const counts = add(countSteps(steps), tests);
   console.log(summaryLine(counts));
   if (counts.failed > 0) Deno.exit(1);
 }
@@ -43,32 +43,25 @@ async function bundle(): Promise<StepResult[]> {
   return results;
 }
 
-/** Runs `deno test`, whose output goes on to ours as it comes. */
-async function runTests(args: readonly string[]): Promise<TestCounts> {
-  const command = new Deno.Command(Deno.execPath(), {
-    args: ["test", "--allow-all", ...args],
-    cwd: ROOT,
-    // Deno colours its output through a pipe too, which is right only when ours goes to a terminal.
-    env: Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" },
-    stdin: "null",
-    stdout: "piped",
-  });
-  const child = command.spawn();
-  let tail = "";
-  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    await writeAll(text);
-    tail = (tail + text).slice(-KEPT_OUTPUT);
-  }
-  const { code } = await child.status;
-  return countTests(tail, code);
-}
-
-async function writeAll(text: string): Promise<void> {
+async function print(text: string): Promise<void> {
   const bytes = new TextEncoder().encode(text);
   for (let offset = 0; offset < bytes.length;) offset += await Deno.stdout.write(bytes.subarray(offset));
 }
 
-function add(steps: readonly StepResult[], tests: TestCounts): TestCounts {
+function printSlowest(reports: readonly TestReport[]): void {
+  reports.forEach(({ files }, lane) => {
+    const took = seconds(files.reduce((sum, { durationMs }) => sum + durationMs, 0));
+    console.log(`\nLane ${lane + 1} of ${reports.length}: ${files.length} files took ${took}; the slowest:`);
+    const slowest = files.toSorted((a, b) => b.durationMs - a.durationMs).slice(0, SLOWEST);
+    for (const { file, durationMs } of slowest) console.log(`${seconds(durationMs).padStart(9)}  ${file}`);
+  });
+}
+
+function countSteps(steps: readonly StepResult[]): TestCounts {
   const failed = steps.filter(({ failure }) => failure !== undefined).length;
-  return { ...tests, passed: tests.passed + steps.length - failed, failed: tests.failed + failed };
+  return { passed: steps.length - failed, failed, skipped: 0 };
+}
+
+function add(a: TestCounts, b: TestCounts): TestCounts {
+  return { passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped };
 }

@@ -30,7 +30,7 @@ const SUMMARY = /^(?:ok|FAILED) \| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) fai
  * @returns `undefined` when the run ended without a summary
  */
 export function parseTestSummary(output: string): TestCounts | undefined {
-  for (const line of output.replaceAll(COLOURS, "").split("\n").reverse()) {
+  for (const line of withoutColours(output).split("\n").reverse()) {
     const match = SUMMARY.exec(line.trim());
     if (match === null) continue;
     const [, passed, failed, rest = ""] = match;
@@ -39,13 +39,24 @@ export function parseTestSummary(output: string): TestCounts | undefined {
   return undefined;
 }
 
+/** What `deno test` printed without its colours. */
+export function withoutColours(output: string): string {
+  return output.replaceAll(COLOURS, "");
+}
+
 /**
  * The counts of a run that ended with an exit code. A run that failed without saying of what, because the process was
  * killed say, has one failure at least.
+ *
+ * @returns the counts, and whether the run had a summary
  */
-export function countTests(output: string, exitCode: number): TestCounts {
-  const counts = parseTestSummary(output) ?? { passed: 0, failed: 0, skipped: 0 };
-  return exitCode !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+export function countTests(output: string, exitCode: number): { counts: TestCounts; summarised: boolean } {
+  const summary = parseTestSummary(output);
+  const counts = summary ?? { passed: 0, failed: 0, skipped: 0 };
+  return {
+    counts: exitCode !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts,
+    summarised: summary !== undefined,
+  };
 }
 
 /** The line that a test run ends with. */

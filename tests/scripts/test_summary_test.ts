@@ -31,9 +31,12 @@ Deno.test("parseTestSummary() gives undefined when there is no summary", () => {
 });
 
 Deno.test("countTests() finds a failure in a run that ended badly without naming one", () => {
-  assert.deepEqual(countTests("Segmentation fault", 139), { passed: 0, failed: 1, skipped: 0 });
-  assert.deepEqual(countTests("ok | 3 passed | 0 failed (1ms)", 1), { passed: 3, failed: 1, skipped: 0 });
-  assert.deepEqual(countTests("ok | 3 passed | 0 failed (1ms)", 0), { passed: 3, failed: 0, skipped: 0 });
+  const failed = { passed: 0, failed: 1, skipped: 0 };
+  const passed = { passed: 3, failed: 0, skipped: 0 };
+  const output = "ok | 3 passed | 0 failed (1ms)";
+  assert.deepEqual(countTests("Segmentation fault", 139), { counts: failed, summarised: false });
+  assert.deepEqual(countTests(output, 1), { counts: { ...passed, failed: 1 }, summarised: true });
+  assert.deepEqual(countTests(output, 0), { counts: passed, summarised: true });
 });
 
 Deno.test("summaryLine() names skipped tests only when there are some", () => {
