@@ -54,6 +54,8 @@ export class DenialAudit {
   /** The line that has begun, and whether it is too long already. */
   #rest = "";
   #skipping = false;
+  /** Whether the file has been emptied since the last line: Deno writes a line in pieces, and its first ones may be gone. */
+  #isTorn = false;
   #denials = new Map<string, Denial>();
   #others = 0;
   #deniedBytes = 0;
@@ -77,6 +79,7 @@ export class DenialAudit {
     this.#position = this.#size();
     this.#rest = "";
     this.#skipping = false;
+    this.#isTorn = false;
     this.#denials = new Map();
     this.#others = 0;
     this.#deniedBytes = 0;
@@ -102,6 +105,7 @@ export class DenialAudit {
       // Deno appends: what it writes next is at the start.
       Deno.truncateSync(this.#file);
       this.#position = 0;
+      this.#isTorn = true;
     } catch {
       // Gone with its host.
     }
@@ -109,7 +113,11 @@ export class DenialAudit {
 
   #take(line: string): void {
     if (line === "") return;
-    const entry = this.#skipping || line.length > MAX_LINE_LENGTH ? undefined : parse(line);
+    const isLong = this.#skipping || line.length > MAX_LINE_LENGTH;
+    const entry = isLong ? undefined : parse(line);
+    const isRemainder = this.#isTorn && !isLong && entry === undefined;
+    this.#isTorn = false;
+    if (isRemainder) return;
     const permission = entry?.permission ?? "any";
     const value = entry === undefined ? "an entry that cannot be read" : entry.value ?? "";
     if (entry !== undefined && this.#isGranted(permission, value)) return;
