@@ -15,7 +15,6 @@ const ROOT = new URL("../", import.meta.url);
 export const MEASURING = [
   "tests/benchmarks",
   "tests/hostile",
-  "tests/interop",
   "tests/rpc",
   "tests/scripts",
   "tests/soak",
