@@ -23,7 +23,8 @@ import { encodeTask, type Outcome, type ProtocolCases, type Target } from "./tar
 
 const OK = "export default async function (input) { return 1; }";
 const BUSY = "export default async function () { for (;;); }";
-const PYTHON = "def main(input): return 1";
+/** An honest module of Python. */
+export const PYTHON = "def main(input): return 1";
 const MILLION = 1_000_000;
 const LANGUAGES = ["bash", "../python", "typescript\0", "__proto__", "constructor", "hasOwnProperty", "TYPESCRIPT "];
 const ENTRIES = ["__proto__", "constructor", "toString", "hasOwnProperty", "then", "default.constructor"].concat(
@@ -222,7 +223,8 @@ function isClean({ result, statuses }: Outcome): boolean {
   return !statuses.includes("SUCCESS") || (Array.isArray(result) && result[1] === null);
 }
 
-function pythonPackage(source: string): Uint8Array {
+/** A code package of one module of Python. */
+export function pythonPackage(source: string): Uint8Array {
   const manifest = JSON.stringify({ version: "1.0", type: "code_package", runtime: "python" });
   return writeZip([{ name: "manifest.json", data: manifest }, { name: "code/main.py", data: source }]);
 }
