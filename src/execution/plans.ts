@@ -173,7 +173,8 @@ export class Planner {
     const route = fault === undefined
       ? this.#routeOf(request, { grants, policy, pythonNode })
       : { lane: this.#options.lanes.tasks, dependencies: undefined, refusal: inputTooLong(fault) };
-    const need = { grants, reuseKey };
+    // What an interpreter's host keeps between two workers was made for one: the flags of its signals, for example.
+    const need = { grants, reuseKey: route.dependencies?.runtime === "python" ? null : reuseKey };
     return {
       subject: "Task",
       logFields: { entry_point: request.entryPoint, caller },

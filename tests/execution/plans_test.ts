@@ -9,6 +9,7 @@ import { Planner, type PlannerOptions, type TaskPlan } from "../../src/execution
 import type { CustomTaskExecution, SessionRequest } from "../../src/execution/requests.ts";
 import { NO_GRANTS } from "../../src/sandbox/grants.ts";
 import type { HostTask } from "../../src/sandbox/task.ts";
+import type { TaskHostNeed } from "../../src/sandbox/task_host_pool.ts";
 import { bytesOf, writeZip } from "../support/zip_writer.ts";
 
 const LIMITS = {
@@ -22,6 +23,7 @@ const LIMITS = {
 const EXECUTION = ExecutionSectionOptions.parse({});
 const CONTEXT = { caller: "a", limits: LIMITS, policy: PolicyOptions.parse({}) };
 const OF_TASK = { ...CONTEXT, grants: NO_GRANTS, reuseKey: null };
+type OfTask = Omit<typeof OF_TASK, "reuseKey"> & Pick<TaskHostNeed, "reuseKey">;
 const NOTHING = new Uint8Array();
 // No sandbox is asked to run it.
 const TASK = {} as unknown as HostTask;
@@ -32,6 +34,7 @@ const TYPESCRIPT = bytesOf("export default 1;");
 /** A planner over lanes that write down where a task was sent. */
 class Setup {
   readonly sent: string[] = [];
+  readonly reuseKeys: (string | null)[] = [];
   readonly asked: DependencyRequest[] = [];
   readonly planner: Planner;
 
@@ -39,7 +42,11 @@ class Setup {
     const { hasPython = true, ...rest } = options;
     const lane = (name: string) => ({
       queue: new AdmissionQueue(EXECUTION),
-      tryRun: () => void this.sent.push(name),
+      tryRun: (_task: HostTask, { reuseKey }: TaskHostNeed) => {
+        this.sent.push(name);
+        this.reuseKeys.push(reuseKey);
+        return undefined;
+      },
     });
     const node = (nodeType: string, runtime: "typescript" | "python") => ({
       nodeType,
@@ -74,7 +81,7 @@ class Setup {
     });
   }
 
-  planTask(request: Partial<CustomTaskExecution>, of: Partial<typeof OF_TASK> = {}): TaskPlan {
+  planTask(request: Partial<CustomTaskExecution>, of: Partial<OfTask> = {}): TaskPlan {
     return this.planner.planTask({
       codePackage: PYTHON_PACKAGE,
       entryPoint: "",
@@ -159,6 +166,15 @@ Deno.test("Planner opens streams with nodes of both kinds", () => {
   const plan = open("CodeExecutorNode");
   assert.equal(setup.where(plan), "python 3.14");
   assert.deepEqual(packageOf(plan).options.stream, { mode: "stream", config: {}, creditBytes: 77 });
+});
+
+Deno.test("Planner has TypeScript share a sandbox where the policy says so, and Python never", () => {
+  const setup = new Setup();
+  for (const codePackage of [TYPESCRIPT, PYTHON_PACKAGE]) {
+    setup.planTask({ codePackage }, { reuseKey: "key" }).tryPlace(TASK);
+  }
+  assert.deepEqual(setup.sent, ["typescript", "python 3.14"]);
+  assert.deepEqual(setup.reuseKeys, ["key", null]);
 });
 
 Deno.test("Planner sends a node's pickled object to the Python that made it, or says that there is none", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { probeSandbox } from "../../src/sandbox/probe.ts";
+import { probeSandbox, PYTHON_PROBED_PLACES } from "../../src/sandbox/probe.ts";
 import { processJail } from "../../src/sandbox/jails/process.ts";
 import type { Jail } from "../../src/sandbox/jails/mod.ts";
 import { fakeJail } from "../fakes/fake_jail.ts";
@@ -37,6 +37,15 @@ Deno.test("probeSandbox() finds a host that may read a folder besides its own", 
     return true;
   });
   assert(!directory.entries.includes("probe"));
+});
+
+Deno.test("probeSandbox() refuses a host for Python that tried nothing from inside its interpreter", async () => {
+  await using directory = new RuntimeDirectory();
+  await using host = await startHost(directory);
+  await assert.rejects(probeSandbox(host, directory.path, PYTHON_PROBED_PLACES), {
+    code: "SANDBOX_LEAK",
+    message: "Cannot serve: the sandbox leaks: interpreter: nothing was tried",
+  });
 });
 
 for (const behaviour of ["leaks", "probes nothing"]) {

@@ -277,11 +277,11 @@ function parse(text: string): Answer | undefined {
     case "done":
       return { state };
     case "raised":
-      return { state, message: String(message), traceback: String(traceback) };
+      return typeof message === "string" && typeof traceback === "string" ? { state, message, traceback } : undefined;
     case "invalid":
     case "unreadable":
     case "unwritable":
-      return { state, message: String(message) };
+      return typeof message === "string" ? { state, message } : undefined;
   }
   return undefined;
 }

@@ -6,6 +6,7 @@ the wall before that one.
 """
 
 import asyncio
+import gc
 import importlib.abc
 import sys
 import time
@@ -39,6 +40,7 @@ def close():
     sys.excepthook = sys.__excepthook__
     sys.unraisablehook = sys.__unraisablehook__
     time.sleep = loop._sleep = sleeping.sleep
+    _forget_core()
     for name in [name for name in sys.modules if _is_closed(name)]:
         module = sys.modules.pop(name)
         _empty(getattr(module, "__loader__", None))
@@ -49,6 +51,15 @@ def close():
     main = sys.modules["__main__"].__dict__
     for name in [name for name in main if not name.startswith("__")]:
         del main[name]
+
+
+def _forget_core():
+    """Empties what import keeps of the built-in module, from which it would be made again."""
+    create_proxy = getattr(sys.modules.get("_pyodide_core"), "create_proxy", None)
+    for thing in gc.get_referrers(create_proxy) if create_proxy is not None else ():
+        # All others are namespaces of closed modules, and go as well.
+        if type(thing) is dict:
+            thing.clear()
 
 
 def _empty(thing):

@@ -38,7 +38,7 @@ def _attempts(targets: dict[str, Any]) -> list[tuple[str, Callable[[], object]]]
         ("connect to loopback", lambda: _connect(targets["loopbackPort"])),
         ("spawn a process", lambda: subprocess.run(["true"], check=True)),
         ("run a shell", lambda: _present(True if os.system("true") == 0 else None)),
-        ("fork", os.fork),
+        ("fork", _fork),
         ("start a thread", lambda: threading.Thread(target=_nothing).start()),
     ]
 
@@ -59,6 +59,14 @@ def _text_of(path: str) -> str:
 def _connect(port: int) -> str:
     with socket.create_connection(("127.0.0.1", port), 1):
         return "connected"
+
+
+def _fork() -> str:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return "forked"
 
 
 def _present(value: object) -> object:
