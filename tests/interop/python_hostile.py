@@ -86,7 +86,7 @@ def tries(service: Service) -> None:
             for name in REFUSED:
                 # os.system says by its status that it did nothing.
                 expect(found[name].startswith("raised ") or found[name] == "gave -1", f"{name}: {found[name]}")
-            for folder in ("etc", "usr", "root", "work"):
+            for folder in ("etc", "usr", "root"):
                 expect(f"'{folder}'" not in found["listing"], found["listing"])
             for name in ("PATH", "DENO", "PYTHON_PACKAGES_DIR"):
                 expect(f"'{name}" not in found["environment"], found["environment"])
