@@ -210,7 +210,7 @@ export class Planner {
     const { codePackage, entryPoint, dependencies } = request;
     const hint: PackageHint = pythonNode === undefined
       ? peekPackage(codePackage, { entryPoint, defaultVersion, maxFiles: policy.packages.maxFiles })
-      : hintForNode(request.input, defaultVersion);
+      : hintForNode(pythonNode.nodeType, request.input, defaultVersion);
     if (hint.runtime === "deno") {
       const mayDepend = dependencies.length > 0 || hint.declares;
       return {
@@ -238,15 +238,19 @@ export class Planner {
   }
 }
 
+/** The node whose every input holds a pickle. */
+const SERIALIZED_CLASS_NODE = "SerializedClassExecutorNode";
+
 /** Python has neither: what its standard library would use is not there. */
 function notForPython(field: string, what: string): string {
   return `options.${field} is for TypeScript only, Python has no ${what} here`;
 }
 
-/** A node's own pickle says which Python made it. */
-function hintForNode(input: Uint8Array, defaultVersion: PythonVersion): PackageHint {
+/** A node's own pickle says which Python made it. In a stream it comes later, and the default version has to do. */
+function hintForNode(nodeType: string, input: Uint8Array, defaultVersion: PythonVersion): PackageHint {
   const pickle = findPickle(input);
   const chosen = pickle === undefined ? defaultVersion : ofPickle(pickle, defaultVersion);
   if (typeof chosen !== "string") return chosen;
-  return { runtime: "python", version: chosen, hasPickle: pickle !== undefined, requirements: [] };
+  const hasPickle = pickle !== undefined || nodeType === SERIALIZED_CLASS_NODE;
+  return { runtime: "python", version: chosen, hasPickle, requirements: [] };
 }

@@ -10,6 +10,7 @@ import sys
 
 settings = json.loads(sys.argv[1])
 sys.path.insert(0, settings["stubs"])  # generated from protos/ for this run
+sys.path.append(settings["pythonLibrary"])  # has the SDK's base classes, as a client with the SDK has them
 
 import harness  # noqa: E402 -- needs the stubs, as all below does
 import service  # noqa: E402
@@ -40,6 +41,11 @@ import object_sessions  # noqa: E402,F401
 import object_streams  # noqa: E402,F401
 import sdk_client  # noqa: E402,F401
 import sdk_streams  # noqa: E402,F401
+import python_objects  # noqa: E402,F401
+import python_streams  # noqa: E402,F401
+import python_nodes  # noqa: E402,F401
+import python_packages  # noqa: E402,F401
+import python_hostile  # noqa: E402,F401
 import concurrency  # noqa: E402,F401
 
 connection = service.Service(settings["address"], settings["maxMessageBytes"], settings["serverPid"])

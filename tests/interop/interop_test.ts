@@ -16,6 +16,9 @@ const FOLDER = new URL("./", import.meta.url).pathname;
 const PROTOS = new URL("../../protos/", import.meta.url).pathname;
 const VECTORS = new URL("../data/pickle-vectors.json", import.meta.url).pathname;
 
+/** The SDK's base classes, which a client that has the SDK has as well. */
+const PYTHON_LIBRARY = new URL("../../workers/python/lib/", import.meta.url).pathname;
+
 /** Small enough that a message above it is soon sent, large enough for a payload of 50 MB. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
@@ -42,15 +45,27 @@ Deno.test({
   ignore: missing !== undefined && Deno.env.get("CI") === undefined,
   async fn(t) {
     assert.equal(missing, undefined);
-    const stubs = await Deno.makeTempDir({ prefix: "rexec-interop-" });
+    const folder = await Deno.makeTempDir({ prefix: "rexec-interop-" });
+    const stubs = `${folder}/stubs`;
+    const packages = `${folder}/packages`;
     try {
+      await Deno.mkdir(stubs);
       await generateStubs(stubs);
-      await using server = await startTestServer({ settings: { "server.maxMessageBytes": MAX_MESSAGE_BYTES } });
+      await copyCloudpickle(packages);
+      await using server = await startTestServer({
+        settings: {
+          "server.maxMessageBytes": MAX_MESSAGE_BYTES,
+          // What the client's bytecode needs.
+          "python.version": "3.11",
+          "python.packagesDirectory": packages,
+        },
+      });
       const driver = await runDriver({
         address: server.address,
         serverPid: server.pid,
         stubs,
         vectors: VECTORS,
+        pythonLibrary: PYTHON_LIBRARY,
         maxMessageBytes: MAX_MESSAGE_BYTES,
       });
       for (const [theme, results] of driver.themes) {
@@ -74,7 +89,7 @@ Deno.test({
         assert.equal(code, 0, stderr);
       });
     } finally {
-      await Deno.remove(stubs, { recursive: true });
+      await Deno.remove(folder, { recursive: true });
     }
   },
 });
@@ -82,7 +97,7 @@ Deno.test({
 /** What is missing to run the suite, and what to do about it; `undefined` when nothing is. */
 async function findMissing(): Promise<string | undefined> {
   const packages = (await Deno.readTextFile(`${FOLDER}packages.txt`)).trim().split(/\s+/).join(" ");
-  const imports = "import google.protobuf, grpc, grpc_tools.protoc, numpy";
+  const imports = "import cloudpickle, google.protobuf, grpc, grpc_tools.protoc, numpy";
   const { success, stderr } = await run(["-c", imports]).catch((error: unknown) => {
     if (error instanceof Deno.errors.NotFound) return { success: false, stderr: `there is no ${PYTHON}` };
     throw error;
@@ -99,6 +114,22 @@ async function generateStubs(folder: string): Promise<void> {
     const output = [`--python_out=${folder}`, `--grpc_python_out=${folder}`];
     const { success, stderr } = await run(["-m", "grpc_tools.protoc", `-I${root}`, ...output, ...files]);
     assert.ok(success, stderr);
+  }
+}
+
+/** Makes a folder of packages that has Debian's cloudpickle and nothing else. */
+async function copyCloudpickle(folder: string): Promise<void> {
+  const find = "import cloudpickle, pathlib; print(pathlib.Path(cloudpickle.__file__).parent)";
+  const { success, stdout, stderr } = await run(["-c", find]);
+  assert.ok(success, stderr);
+  const source = stdout.trim();
+  const site = source.slice(0, source.lastIndexOf("/"));
+  for await (const { name } of Deno.readDir(site)) {
+    if (!/^cloudpickle(?:-.*\.(?:egg|dist)-info)?$/.test(name)) continue;
+    await Deno.mkdir(`${folder}/${name}`, { recursive: true });
+    for await (const { name: file, isFile } of Deno.readDir(`${site}/${name}`)) {
+      if (isFile) await Deno.copyFile(`${site}/${name}/${file}`, `${folder}/${name}/${file}`);
+    }
   }
 }
 

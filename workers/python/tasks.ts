@@ -62,7 +62,7 @@ export class PythonRuntime implements TaskRuntime {
     this.#prepare(task);
     const { mode, config, creditBytes } = options;
     const { pythonNode } = task.options;
-    operation.send("config", literals(config));
+    operation.send("config", literals(pythonNode?.config ?? config));
     const opening = pythonNode === undefined
       ? { entry: this.#load(task) }
       : { entry: { kind: "node", nodeType: pythonNode.nodeType, nodeName: `remote_${pythonNode.nodeType}` } };
@@ -91,21 +91,20 @@ export class PythonRuntime implements TaskRuntime {
   }
 
   /** Before the package is there, so that no module of it can take the place of one that this needs. */
-  #prepare({ options: { environment } }: PackageTask): void {
+  #prepare({ options: { environment }, layer }: PackageTask): void {
     if (Object.keys(environment).length > 0) this.#interpreter.setEnvironment(environment);
+    if (layer.length === 0) return;
+    for (const [path, content] of readZip(layer, LAYER_LIMITS)) this.#interpreter.writeDependencyFile(path, content);
   }
 
   /** Puts the package in its place. @returns what of it is run */
-  #load({ options, codePackage, layer }: PackageTask): Exclude<PackageEntry, { kind: "module" }> {
+  #load({ options, codePackage }: PackageTask): Exclude<PackageEntry, { kind: "module" }> {
     const read = readPackage(codePackage, packageOptions(options));
     if (read.runtime !== "python") {
       throw new TaskError(
         "INVALID_TASK",
         "Cannot run package: it is TypeScript or JavaScript, and this sandbox is Python's",
       );
-    }
-    if (layer.length > 0) {
-      for (const [path, content] of readZip(layer, LAYER_LIMITS)) this.#interpreter.writeDependencyFile(path, content);
     }
     for (const [path, content] of read.files) this.#interpreter.writePackageFile(path, content);
     if (read.serializedObject !== undefined) this.#interpreter.writeMessage("object", read.serializedObject);

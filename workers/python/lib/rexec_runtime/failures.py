@@ -15,7 +15,8 @@ MAX_TRACEBACK_LENGTH = 32_768
 #: Exceptions of one chain that are shown.
 MAX_CAUSES = 8
 
-OWN_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+# As frames have it: what was compiled before has another place than its source, which `__file__` tells.
+OWN_FOLDER = os.path.dirname(os.path.abspath((lambda: None).__code__.co_filename)) + os.sep
 LIBRARY_FOLDER = os.path.dirname(os.path.dirname(OWN_FOLDER)) + os.sep
 
 _LEFT_OUT = "\n[... {} characters left out ...]\n"

@@ -16,7 +16,7 @@ _SOURCE_HASH = bytes(8)
 
 
 def write_precompiled(path: str) -> None:
-    """Writes a zip of all modules that have been loaded from the standard library's zip, and from ours."""
+    """Writes a zip of all modules that have been loaded from the standard library's zip and from ours, and their packages."""
     contents = io.BytesIO()
     with zipfile.ZipFile(contents, "w", zipfile.ZIP_STORED) as target:
         for name, code in sorted(_loaded_code().items()):
@@ -36,5 +36,19 @@ def _loaded_code():
             continue
         code = loader.get_code(module.__spec__.name)
         if code is not None:
-            found[f"{os.path.relpath(origin, archive)}c"] = code
+            path = os.path.relpath(origin, archive)
+            found[f"{path}c"] = code
+            if hasattr(module, "__path__"):
+                _add_package(found, loader, os.path.dirname(path) + os.sep)
     return found
+
+
+def _add_package(found, loader, folder):
+    """All modules below a package: one that is loaded from a zip looks for its modules nowhere else."""
+    for path in list(loader._files):
+        if path.startswith(folder) and path.endswith(".py") and f"{path}c" not in found:
+            full = os.path.join(loader.archive, path)
+            try:
+                found[f"{path}c"] = compile(loader.get_data(full), full, "exec", dont_inherit=True)
+            except SyntaxError:
+                pass  # lib2to3 has files that are to be none

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -70,7 +71,8 @@ def is_of_user(kind: type) -> bool:
     if not isinstance(module, str):
         return True
     top = module.partition(".")[0]
-    if top not in sys.stdlib_module_names:
+    # cloudpickle makes classes with `types.new_class`, which leaves its own module's name in those that inherit theirs.
+    if top not in sys.stdlib_module_names or module == "types" and vars(types).get(kind.__name__) is not kind:
         return True
     return PLACES.holds(getattr(sys.modules.get(module), "__file__", None))
 
