@@ -1,6 +1,7 @@
 /**
- * What Python costs, for each version: its interpreter's start with and without a snapshot of its memory, tasks that find
- * one ready and that find none, calls of an object that lives in one, arithmetic, and memory.
+ * What Python costs, for each version: its interpreter's start, with and without what an earlier one has left (its
+ * memory, or bytecode where a version cannot give its memory), tasks that find one ready and that find none, calls of an
+ * object that lives in one, arithmetic, and memory.
  *
  * The references are the machine's own CPython, started for the same function and running the same loop; a node of the
  * same service; and a ready sandbox of TypeScript.
@@ -120,14 +121,14 @@ async function startRows({ jail, folder, version }: Hosts, { start }: NativePyth
   const rows: string[][] = [];
   const from = await sizeOf(snapshot);
   if (from === undefined) {
-    rows.push(["interpreter from a snapshot", "none: the version makes no snapshot"]);
+    rows.push(["start from what another left", "none"]);
   } else {
     const size = `${(from / MEGABYTE).toFixed(0)} MB`;
-    rows.push(latencyRow(`interpreter from a snapshot of ${size}`, await measureStarts(options), start));
+    rows.push(latencyRow(`start from what another left, ${size}`, await measureStarts(options), start));
   }
   rows.push(...await memoryRows(options));
   if (from !== undefined) await Deno.remove(snapshot);
-  rows.push(latencyRow("interpreter without a snapshot", await measureStarts(options), start));
+  rows.push(latencyRow("start from nothing", await measureStarts(options), start));
   return rows;
 }
 

@@ -81,6 +81,12 @@ const RESULTS: readonly [name: string, code: string | Files, expected: unknown, 
     { input: 7 },
   ],
   ...["3.11", "3.14"].map((pythonVersion): typeof RESULTS[number] => [
+    `${pythonVersion} from modules that are seldom loaded`,
+    "def main(x):\n    import logging.handlers, urllib.request, json.tool\n    return 'ä'.encode('cp1252').hex()",
+    "e4",
+    { manifest: { pythonVersion } },
+  ]),
+  ...["3.11", "3.14"].map((pythonVersion): typeof RESULTS[number] => [
     `${pythonVersion} where a module is missing`,
     "def main(x):\n    try:\n        import numpy\n    except ImportError as error:\n        return [type(error).__name__, error.name]",
     ["ModuleNotFoundError", "numpy"],

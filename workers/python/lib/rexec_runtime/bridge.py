@@ -24,7 +24,7 @@ from .failures import (
 )
 from .loop import DrivenLoop, start_loop
 from .operations import Operations
-from .originals import restore_originals
+from .originals import complete_packages, restore_originals
 from .pickling import save
 from .places import PLACES
 
@@ -183,3 +183,4 @@ def prepare() -> None:
     from . import preloaded  # noqa: F401
 
     restore_originals()
+    complete_packages()

@@ -1,7 +1,7 @@
-"""Gives the standard library back what Pyodide put its own functions in the place of.
+"""Gives the standard library back what Pyodide put its own functions in the place of, and what bytecode hides.
 
-They need modules that are closed to user code: without this, `asyncio.run()` of 3.14 and every failed import of 3.11
-would end in an error about those.
+Pyodide's functions need modules that are closed to user code: without this, `asyncio.run()` of 3.14 and every failed
+import of 3.11 would end in an error about those.
 """
 
 from __future__ import annotations
@@ -20,3 +20,19 @@ def restore_originals() -> None:
     find_error = getattr(hook, "orig_get_module_not_found_error", None)
     if find_error is not None:
         _bootstrap._get_module_not_found_error = find_error
+
+
+#: Where the bytecode of a version without snapshots lies; see workers/python/pyodide.ts.
+_PRECOMPILED = "/precompiled.zip/"
+
+
+def complete_packages() -> None:
+    """Has packages that came as bytecode look where their other modules are: only what is always loaded was compiled."""
+    sources = [path for path in sys.path if path.startswith("/lib/")]
+    for module in list(sys.modules.values()):
+        places = getattr(module, "__path__", None)
+        if not isinstance(places, list):
+            continue
+        for place in list(places):
+            if place.startswith(_PRECOMPILED):
+                places.extend(f"{source}/{place.removeprefix(_PRECOMPILED)}" for source in sources)
