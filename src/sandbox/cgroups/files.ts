@@ -34,5 +34,15 @@ export const kernelFiles: GroupFiles = {
   },
   groups: (path) => Array.from(Deno.readDirSync(path)).filter(({ isDirectory }) => isDirectory).map(({ name }) => name),
   make: (path) => Deno.mkdirSync(path),
-  remove: (path) => Deno.removeSync(path),
+  remove(path) {
+    try {
+      Deno.removeSync(path);
+    } catch (error) {
+      // Deno has a class for it and does not throw it.
+      if (error instanceof Error && "code" in error && error.code === "EBUSY") {
+        throw new Deno.errors.Busy(error.message, { cause: error });
+      }
+      throw error;
+    }
+  },
 };
