@@ -259,7 +259,10 @@ export class TaskRun {
   /** Its host knows only of the time that was left. */
   #withPreparation({ reason, excess }: Extract<TaskEnd, { kind: "stopped" }>): Parameters<typeof verdictOnStop>[0] {
     if (reason !== "timeout") return { reason, excess };
-    return { reason, excess: { limit: this.#options.limits.timeoutMs, used: this.#preparedMs + excess.used } };
+    return {
+      reason,
+      excess: { ...excess, limit: this.#options.limits.timeoutMs, used: this.#preparedMs + excess.used },
+    };
   }
 
   #use(usage: TaskUsage): void {

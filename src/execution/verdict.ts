@@ -173,20 +173,21 @@ function isDenied({ outcome, message }: TaskResult, denials: readonly Denial[]):
 }
 
 /** Which limit ended a task, its value, and what was used. */
-function stopMessage(subject: string, reason: StopReason, { limit, used }: Excess): string {
+function stopMessage(subject: string, reason: StopReason, { limit, used, obeyed = false }: Excess): string {
+  const near = obeyed ? "; it ended when it was told that this is near" : "";
   switch (reason) {
     case "timeout":
       return `${subject} timed out: it ran ${seconds(used)} s, the limit is ${
         seconds(limit)
-      } s (options.timeout_seconds)`;
+      } s (options.timeout_seconds)${near}`;
     case "cpu":
       return `${subject} stopped: it used ${seconds(used)} s of CPU time, the limit is ${
         seconds(limit)
-      } s (options.cpu_time_seconds)`;
+      } s (options.cpu_time_seconds)${near}`;
     case "memory":
       return `${subject} stopped: it used ${megabytes(used)} MB of memory, the limit is ${
         megabytes(limit)
-      } MB (options.memory_limit_mb)`;
+      } MB (options.memory_limit_mb)${near}`;
     case "threads":
       return `${subject} stopped: it had ${used} threads, the limit is ${limit} (the policy's ceilings.threads)`;
     case "scratch": {

@@ -11,8 +11,8 @@ export class Assignment {
   abandonedAt: number | undefined;
   logLines = 0;
   consoleBytes = 0;
-  /** Whether the task has been told that a limit is near. */
-  warned = false;
+  /** The limit that the task has been told is near. */
+  near: { readonly reason: "timeout" | "cpu" | "memory"; readonly limit: number } | undefined;
   #settled = false;
 
   constructor(readonly id: number, readonly task: HostTask) {}

@@ -356,20 +356,18 @@ export class HostProcess implements AsyncDisposable {
   /** Tells user code once that a limit is near, so that it can end by itself. */
   #warn(head: Assignment, { wallMs, cpuMs, memoryPeakBytes }: TaskUsage): void {
     const { message, limits } = head.task;
-    if (head.warned || this.#state.kind !== "serving") return;
+    if (head.near !== undefined || this.#state.kind !== "serving") return;
     // A stream goes on after the step whose limit is near, and its signal aborts but once.
     if (isNodeTask(message) || isStep(message) || head.task.stream !== undefined) return;
-    const near = wallMs >= limits.timeoutMs * SOFT_LIMIT_SHARE
-      ? "time"
-      : cpuMs >= limits.cpuMs * SOFT_LIMIT_SHARE
-      ? "CPU time"
-      : memoryPeakBytes >= limits.memoryBytes * SOFT_LIMIT_SHARE
-      ? "memory"
-      : undefined;
+    const near = ([
+      { name: "time", reason: "timeout", limit: limits.timeoutMs, used: wallMs },
+      { name: "CPU time", reason: "cpu", limit: limits.cpuMs, used: cpuMs },
+      { name: "memory", reason: "memory", limit: limits.memoryBytes, used: memoryPeakBytes },
+    ] as const).find(({ limit, used }) => used >= limit * SOFT_LIMIT_SHARE);
     if (near === undefined) return;
-    head.warned = true;
+    head.near = near;
     const leftMs = Math.max(0, Math.round(Math.min(limits.timeoutMs - wallMs, limits.cpuMs - cpuMs)));
-    this.#state.writer.send(encodeSoftLimit(head.id, { reason: `The ${near} limit is near`, leftMs }));
+    this.#state.writer.send(encodeSoftLimit(head.id, { reason: `The ${near.name} limit is near`, leftMs }));
   }
 
   /** Has host and worker try what must be impossible. */
@@ -568,6 +566,12 @@ export class HostProcess implements AsyncDisposable {
       throw new ProtocolError(`its output has ${result.output.length} bytes, allowed are ${allowedBytes}`);
     }
     const now = performance.now();
+    if (result.outcome === "CANCELLED" && head.near !== undefined) {
+      const { reason, limit } = head.near;
+      const { wallMs, cpuMs, memoryPeakBytes } = this.#meter.usage(now);
+      const used = { timeout: wallMs, cpu: cpuMs, memory: memoryPeakBytes }[reason];
+      return this.#stopHead(head, reason, { limit, used, obeyed: true }, now);
+    }
     const isNode = this.role === "node";
     const usage = this.#meter.end(now, {
       // What a worker of user code says of its time may be the user's word: there the clock outside counts.

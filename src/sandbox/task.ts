@@ -49,6 +49,8 @@ export type StopReason = "timeout" | "cpu" | "memory" | "threads" | "scratch" | 
 export interface Excess {
   readonly limit: number;
   readonly used: number;
+  /** Whether the task ended before, since it was told that the limit is near. */
+  readonly obeyed?: boolean;
 }
 
 /** How a task ended, as the server sees it. */

@@ -151,6 +151,22 @@ const FAILURES: readonly [
     { memoryLimitMb: 64 },
   ],
   [
+    "what stops when its CPU time is nearly used up",
+    "def main(x):\n    while True: pass",
+    ExecutionStatus.RESOURCE_LIMIT,
+    FailureReason.CPU_LIMIT,
+    /CPU time, the limit is 1 s \(options\.cpu_time_seconds\); it ended when it was told that this is near$/,
+    { cpuTimeSeconds: 1, timeoutSeconds: 60 },
+  ],
+  [
+    "what stops when its memory is nearly full",
+    "import time\ndef main(x):\n    kept = []\n    while True:\n        kept.append(bytearray(1 << 20))\n        time.sleep(0.02)",
+    ExecutionStatus.RESOURCE_LIMIT,
+    FailureReason.MEMORY_LIMIT,
+    /memory, the limit is 128 MB \(options\.memory_limit_mb\); it ended when it was told that this is near$/,
+    { memoryLimitMb: 128, timeoutSeconds: 60 },
+  ],
+  [
     "a package that nobody has",
     "def main(x):\n    pass",
     ExecutionStatus.ERROR,

@@ -11,7 +11,7 @@ import { ExecutionOptions, ExecutionStatus } from "../../protos/generated/types.
 import { type Answer, connect, TestClient, unary } from "../support/client.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 import type { HonestTask, HostileCase } from "./corpus.ts";
-import { SilentListener, untilMemoryIsBack, untilNothingIsLeft, type Usage, usageOf } from "./leftovers.ts";
+import { SilentListener, untilMemoryIsBack, untilNothingIsLeft, type Usage, usageAtRest } from "./leftovers.ts";
 
 /** A call must have come back this long after its task's limit, its wait for a sandbox included. */
 const GRACE_SECONDS = 20;
@@ -117,7 +117,7 @@ class CorpusRun {
       await Promise.all(Array.from({ length: concurrency }, async () => {
         for (const task of this.#corpus.honest) await succeed(honestCaller, task);
       }));
-      this.#atRest = usageOf(this.#server.pid, this.#folder);
+      this.#atRest = await usageAtRest(this.#server, this.#folder);
       const waiting = [...cases];
       let running = concurrency;
       const runSome = async () => {

@@ -43,8 +43,9 @@ for (const type of ["auto", "process"]) {
     testCorpus(test, {
       cases: cases.filter((hostile) => isChosen(hostile, type)),
       concurrency: CONCURRENCY,
-      settings: { "sandbox.type": type, "pool.maxTaskHosts": CONCURRENCY + 1 },
-      honest: [HONEST_TASKS.typescript],
+      settings: { "sandbox.type": type, "pool.maxTaskHosts": CONCURRENCY + 1, "python.readySandboxes": 0 },
+      // One package is in Python.
+      honest: [HONEST_TASKS.typescript, HONEST_TASKS.python("3.14")],
       results: RESULTS,
       gaps: KNOWN_GAPS,
     }));

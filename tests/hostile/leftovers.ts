@@ -16,7 +16,7 @@ export type Usage = Readonly<Record<typeof KINDS[number] | "residentBytes", numb
  * Counts.
  * @param folder the server's temporary folder, which is in the command lines of its sandboxes
  */
-export function usageOf(pid: number, folder: string): Usage {
+function usageOf(pid: number, folder: string): Usage {
   return {
     processes: processesOf(folder),
     files: [...Deno.readDirSync(folder)].reduce((count, { name }) => count + filesBelow(`${folder}/${name}`), 0),
@@ -24,6 +24,15 @@ export function usageOf(pid: number, folder: string): Usage {
     threads: [...Deno.readDirSync(`/proc/${pid}/task`)].length,
     residentBytes: residentBytes(pid),
   };
+}
+
+/** Counts once no host is busy or being started, so that nothing that comes and goes by itself is missed. */
+export async function usageAtRest(server: TestServer, folder: string): Promise<Usage> {
+  await until("the hosts are at rest", async () => {
+    const metrics = await server.metrics();
+    return !/^rexec_hosts\{state="\w*(?:busy|starting)"\} [1-9]/m.test(metrics);
+  });
+  return usageOf(server.pid, folder);
 }
 
 /**

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { TestClient } from "../support/client.ts";
 import { startTestServer } from "../support/server.ts";
-import { untilNothingIsLeft, usageOf } from "./leftovers.ts";
+import { untilNothingIsLeft, usageAtRest } from "./leftovers.ts";
 import { honestAlone, makeTokens, mix } from "./mix.ts";
 
 const CALLS_OF_EACH = 30;
@@ -27,7 +27,7 @@ Deno.test("An honest caller has the right answer to every call while another sen
     using hostile = new TestClient(server.address, headers.hostile);
     const first = [...await honestAlone(honest, 2), ...await honestAlone(hostile, 2)];
     assert.deepEqual(first.map(({ fault }) => fault), first.map(() => undefined));
-    const atRest = usageOf(server.pid, `${folder}/server`);
+    const atRest = await usageAtRest(server, `${folder}/server`);
 
     const records = await mix({ honest, hostile, callsOfEach: CALLS_OF_EACH, hostileAtOnce: HOSTILE_AT_ONCE });
 

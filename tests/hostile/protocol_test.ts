@@ -10,7 +10,7 @@ import { connect, TestClient, unary } from "../support/client.ts";
 import { isAlive } from "../support/processes.ts";
 import { startTestServer } from "../support/server.ts";
 import { readProtocolCorpus } from "./corpus.ts";
-import { SilentListener, untilMemoryIsBack, untilNothingIsLeft, usageOf } from "./leftovers.ts";
+import { SilentListener, untilMemoryIsBack, untilNothingIsLeft, usageAtRest } from "./leftovers.ts";
 import { BODIES } from "./protocol_bodies.ts";
 import { CONNECTIONS } from "./protocol_connections.ts";
 import { PICKLES } from "./protocol_pickles.ts";
@@ -57,7 +57,7 @@ Deno.test("The hostile corpus' requests and connections get their expected answe
     for (const { id, statuses } of readProtocolCorpus()) {
       if (id === LARGEST) assert.deepEqual(await faultsOf(CASES[id]!, target, statuses), []);
     }
-    const atRest = usageOf(server.pid, folder);
+    const atRest = await usageAtRest(server, folder);
     honest.start();
     for (const { id, title, statuses } of readProtocolCorpus()) {
       const found = CASES[id];

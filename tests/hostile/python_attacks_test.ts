@@ -11,7 +11,7 @@ import { packageFiles } from "../../src/client/package.ts";
 import { PYTHON_VERSIONS, type PythonVersion } from "../../workers/protocol.ts";
 import { TestClient, unary } from "../support/client.ts";
 import { startTestServer } from "../support/server.ts";
-import { untilNothingIsLeft, usageOf } from "./leftovers.ts";
+import { untilNothingIsLeft, usageAtRest } from "./leftovers.ts";
 
 const NEWEST: PythonVersion = "3.14";
 /** Attacks at once. */
@@ -197,7 +197,7 @@ Deno.test("Python that attacks what runs it harms itself alone", async (test) =>
   try {
     using client = new TestClient(server.address);
     for (const version of PYTHON_VERSIONS) await assertHonest(client, version);
-    const atRest = usageOf(server.pid, folder);
+    const atRest = await usageAtRest(server, folder);
     const waiting = ATTACKS.flatMap((attack) => (attack.versions ?? [NEWEST]).map((version) => ({ attack, version })));
     const attacks = [...waiting];
     const faults = new Map<object, string | undefined>();

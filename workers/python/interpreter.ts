@@ -75,6 +75,8 @@ export class Interpreter {
   readonly #python: Pyodide;
   readonly #bridge: Bridge;
   readonly #flags: Int32Array;
+  /** Whether it was told to stop while it ran our own code, or what took the place of it. */
+  #endedByInterrupt = false;
 
   private constructor(python: Pyodide, bridge: Bridge, flags: Int32Array) {
     this.#python = python;
@@ -189,7 +191,8 @@ export class Interpreter {
 
   /** Goes on with it. @throws {TaskError} `TASK_FAILED` when the interpreter has ended */
   poll(): Answer {
-    return readAnswer(this.#call(() => this.#bridge.poll()));
+    const text = this.#endedByInterrupt ? undefined : this.#call(() => this.#bridge.poll());
+    return this.#endedByInterrupt ? INTERRUPTED : readAnswer(text);
   }
 
   /** Whatever comes out of a call besides its answer means that no further one will have any. */
@@ -197,7 +200,10 @@ export class Interpreter {
     try {
       return call();
     } catch (cause) {
-      throw new TaskError("TASK_FAILED", `The Python interpreter ended: ${describeEnd(cause)}`, { cause });
+      const end = describeEnd(cause);
+      this.#endedByInterrupt = this.wasInterrupted && end === INTERRUPTED.message;
+      if (this.#endedByInterrupt) return undefined;
+      throw new TaskError("TASK_FAILED", `The Python interpreter ended: ${end}`, { cause });
     }
   }
 
@@ -206,6 +212,8 @@ export class Interpreter {
     this.#python.FS.writeFile(path, content);
   }
 }
+
+const INTERRUPTED = { state: "raised", message: "KeyboardInterrupt", traceback: "KeyboardInterrupt\n" } as const;
 
 const PREPARE = `import sys
 sys.path.append("${LIBRARY_PATH}")

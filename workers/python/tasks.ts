@@ -208,7 +208,7 @@ class Operation {
         case "done":
           return;
         case "raised":
-          await this.#refuseInterrupted(answer);
+          this.#refuseInterrupted(answer);
           throw new RaisedFailure(answer.message, answer.traceback);
         case "unreadable":
           this.#explainInput();
@@ -221,11 +221,11 @@ class Operation {
     }
   }
 
-  /** Whoever was told to stop and did so is out of time: the server says it, in the words that it has for it. */
-  async #refuseInterrupted({ message, traceback }: Extract<Answer, { state: "raised" }>): Promise<void> {
+  /** Whoever was told to stop and did so has met a limit: which one, the server knows, and has the words for it. */
+  #refuseInterrupted({ message, traceback }: Extract<Answer, { state: "raised" }>): void {
     if (!this.#interpreter.wasInterrupted || !message.startsWith("KeyboardInterrupt")) return;
     this.#context.write("stderr", traceback);
-    await NEVER;
+    throw new TaskError("CANCELLED", "Task stopped: it was told to");
   }
 }
 
