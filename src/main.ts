@@ -269,11 +269,12 @@ async function start(
     sessions: () => executor.sessions.size,
     connections: () => rpc.connectionCount,
     hosts: () => {
-      const { busy, available, starting } = executor.taskLoad;
+      const { busy, available, kept, starting } = executor.taskLoad;
       return {
         ...executor.load,
         task_busy: busy,
         task_available: available,
+        task_kept: kept,
         task_starting: starting,
         ...pythonStates(executor.pythonLoad),
       };

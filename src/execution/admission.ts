@@ -49,6 +49,7 @@ export class AdmissionQueue implements Disposable {
   /** Those whose sandbox died before it came to them: admitted already, and next. */
   readonly #returned = new Set<Waiter>();
   #bytes = 0;
+  #beingStarted = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #disposed = false;
 
@@ -56,9 +57,9 @@ export class AdmissionQueue implements Disposable {
     this.#options = options;
   }
 
-  /** How many wait. */
+  /** How many wait, without the one that is being started. */
   get length(): number {
-    return this.#places.size + this.#returned.size;
+    return this.#places.size + this.#returned.size - this.#beingStarted;
   }
 
   /**
@@ -103,11 +104,11 @@ export class AdmissionQueue implements Disposable {
   /** Starts those that can start, a caller after the other, until one cannot. */
   pump(): void {
     for (const waiter of this.#returned) {
-      if (!waiter.tryStart()) return;
+      if (!this.#tryStart(waiter)) return;
       this.#returned.delete(waiter);
     }
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      if (!next.waiter.tryStart()) return;
+      if (!this.#tryStart(next.waiter)) return;
       this.#remove(next);
       this.#toEnd(next.waiter.caller);
     }
@@ -125,6 +126,15 @@ export class AdmissionQueue implements Disposable {
     this.#bytes = 0;
     for (const waiter of waiters) {
       waiter.shed(new ServiceError("DRAINING", "Cannot run execution: the service is shutting down"));
+    }
+  }
+
+  #tryStart(waiter: Waiter): boolean {
+    this.#beingStarted++;
+    try {
+      return waiter.tryStart();
+    } finally {
+      this.#beingStarted--;
     }
   }
 

@@ -8,7 +8,7 @@ import { PYTHON_VERSIONS, type PythonVersion } from "../../workers/protocol.ts";
 import { ServiceError } from "../errors.ts";
 import { NO_GRANTS } from "../sandbox/grants.ts";
 import type { HostProcess, NodeDescription } from "../sandbox/host_process.ts";
-import type { HostPool } from "../sandbox/host_pool.ts";
+import type { HostLoad } from "../sandbox/host_pool.ts";
 import type { TaskHostPool } from "../sandbox/task_host_pool.ts";
 import { audit, type AuditEvent } from "./audit.ts";
 import { ANONYMOUS, Callers, type TaskLease } from "./callers.ts";
@@ -136,7 +136,7 @@ export class Executor implements AsyncDisposable {
   }
 
   /** Sandbox hosts for nodes, the workers, by what they do. */
-  get load(): HostPool["load"] {
+  get load(): HostLoad {
     return this.#lanes.nodes.pool.load;
   }
 
@@ -146,7 +146,7 @@ export class Executor implements AsyncDisposable {
   }
 
   /** Sandbox hosts for Python by what they do; `undefined` where it is not run. */
-  get pythonLoad(): TaskHostPool["load"] | undefined {
+  get pythonLoad(): HostLoad | undefined {
     return this.#lanes.python?.load;
   }
 

@@ -5,7 +5,7 @@
 
 import { PYTHON_VERSIONS, type PythonVersion } from "../../workers/protocol.ts";
 import type { ExecutionSectionOptions, PythonOptions } from "../config/schema.ts";
-import type { HostPool } from "../sandbox/host_pool.ts";
+import type { HostLoad, HostPool } from "../sandbox/host_pool.ts";
 import type { HostProcess } from "../sandbox/host_process.ts";
 import { PythonPools, type PythonPoolsOptions } from "../sandbox/python_pools.ts";
 import type { HostTask } from "../sandbox/task.ts";
@@ -142,7 +142,7 @@ export class PythonLanes implements AsyncDisposable {
   }
 
   /** Hosts by what they do, over all versions. */
-  get load(): TaskHostPool["load"] {
+  get load(): HostLoad {
     return this.#pools.load;
   }
 

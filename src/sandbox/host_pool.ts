@@ -56,6 +56,9 @@ type Slot =
   | { readonly kind: "serving"; readonly host: HostProcess; readonly firstRestingBytes: number }
   | { readonly kind: "backing off" };
 
+/** How many hosts of a pool run a task, wait for one, and are being started. */
+export type HostLoad = Readonly<Record<"busy" | "available" | "starting", number>>;
+
 /** A running pool. Owned by whoever started it. */
 export class HostPool implements AsyncDisposable {
   readonly #options: HostPoolOptions;
@@ -102,8 +105,8 @@ export class HostPool implements AsyncDisposable {
   }
   #nodes: readonly NodeDescription[] = [];
 
-  /** Hosts that run a task, hosts that wait for one, and hosts that are being started. */
-  get load(): { readonly busy: number; readonly available: number; readonly starting: number } {
+  /** Its hosts by what they do. */
+  get load(): HostLoad {
     const serving = this.hosts.filter(({ isServing }) => isServing);
     const busy = serving.filter(({ taskCount }) => taskCount > 0).length;
     return { busy, available: serving.length - busy, starting: this.#slots.length - serving.length };

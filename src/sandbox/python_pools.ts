@@ -12,6 +12,7 @@ import { messageOf, ServiceError } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
 import type { HostProcess } from "./host_process.ts";
 import type { HostTask } from "./task.ts";
+import type { HostLoad } from "./host_pool.ts";
 import type { HostSharing, TaskHostNeed, TaskHostPool } from "./task_host_pool.ts";
 
 const logger = serviceLogger("sandbox");
@@ -21,10 +22,12 @@ const FIRST_RETRY_DELAY_MS = 1_000;
 const MAX_RETRY_DELAY_MS = 60_000;
 
 /** What is needed of a version's pool. */
-export type PythonPool = Pick<
-  TaskHostPool,
-  "hosts" | "load" | "alive" | "tryRun" | "keepReady" | "refill" | "yieldIdle" | typeof Symbol.asyncDispose
->;
+export type PythonPool =
+  & Pick<
+    TaskHostPool,
+    "hosts" | "alive" | "tryRun" | "keepReady" | "refill" | "yieldIdle" | typeof Symbol.asyncDispose
+  >
+  & { readonly load: HostLoad };
 
 /** What a version's pool is started with, besides what all pools are. */
 export interface PythonPoolStart {
@@ -74,7 +77,7 @@ export class PythonPools implements AsyncDisposable {
   }
 
   /** Hosts that run a task, that wait for one, and that are being started, over all versions. */
-  get load(): TaskHostPool["load"] {
+  get load(): HostLoad {
     const sum = { busy: 0, available: 0, starting: this.#startingCount };
     for (const { load } of this.#pools) {
       sum.busy += load.busy;

@@ -7,6 +7,7 @@
 import { messageOf, ServiceError } from "../errors.ts";
 import { serviceLogger } from "../logging/mod.ts";
 import { type Grants, grantsNothing, NO_GRANTS } from "./grants.ts";
+import type { HostLoad } from "./host_pool.ts";
 import { HostProcess } from "./host_process.ts";
 import { HostWatch } from "./host_watch.ts";
 import { KeptHosts } from "./kept_hosts.ts";
@@ -115,11 +116,12 @@ export class TaskHostPool implements AsyncDisposable {
     return [...this.#running, ...this.#ready, ...this.#kept.hosts];
   }
 
-  /** Hosts that run a task, that wait for one, and that are being started. */
-  get load(): { readonly busy: number; readonly available: number; readonly starting: number } {
+  /** Its hosts by what they do; those that are kept wait for a task of their caller's. */
+  get load(): HostLoad & { readonly kept: number } {
     return {
       busy: this.#running.size,
-      available: this.#ready.length + this.#kept.renewed,
+      available: this.#ready.length,
+      kept: this.#kept.renewed,
       starting: this.#starting + this.#startingGranted + this.#kept.size - this.#kept.renewed,
     };
   }
@@ -165,8 +167,7 @@ export class TaskHostPool implements AsyncDisposable {
       return undefined;
     }
     const abandon = this.#runOn(host, task, need);
-    // Later: the task is still in the queue now, and would be counted as one that waits.
-    queueMicrotask(() => this.#fill());
+    this.#fill();
     return abandon;
   }
 

@@ -32,7 +32,7 @@ function callerHeaders(token: string): Metadata {
 
 /** Resolves when a host waits for its caller's next task. */
 async function kept(server: TestServer): Promise<void> {
-  await until("a kept sandbox", async () => /rexec_hosts\{state="task_available"\} 1/.test(await server.metrics()));
+  await until("a kept sandbox", async () => /rexec_hosts\{state="task_kept"\} 1/.test(await server.metrics()));
 }
 
 Deno.test("A sandbox is kept for the same caller, package and rights, and for nobody else", async (test) => {

@@ -46,6 +46,25 @@ Deno.test("AdmissionQueue.pump() starts waiters in order until one cannot", () =
   assert.deepEqual([room.started, queue.length, room.free], [["a", "b", "c"], 0, 1]);
 });
 
+Deno.test("AdmissionQueue.length leaves out who is being started: a pool adds that one itself", () => {
+  using queue = startQueue();
+  const lengths: number[] = [];
+  const waiter = (starts: boolean): Waiter => ({
+    caller: "one",
+    bytes: 0,
+    tryStart: () => {
+      lengths.push(queue.length);
+      return starts;
+    },
+    shed: () => {},
+  });
+  queue.enter(waiter(true));
+  queue.enter(waiter(false));
+  queue.reenter(waiter(true));
+  queue.pump();
+  assert.deepEqual([lengths, queue.length], [[2, 1, 0], 1]);
+});
+
 Deno.test("AdmissionQueue.enter() rejects with QUEUE_FULL when the queue is full, and names the limit", () => {
   using queue = startQueue({ queueLimit: 2 });
   const room = new Room();
