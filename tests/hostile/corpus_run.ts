@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { status as callStatus } from "@grpc/grpc-js";
 import type { ExecuteCustomTaskResponse } from "../../protos/generated/execution.ts";
+import { pause } from "../../src/async/pause.ts";
 import { HealthCheckResponse_ServingStatus, HealthClient } from "../../protos/generated/grpc/health/v1/health.ts";
 import { ExecutionOptions, ExecutionStatus } from "../../protos/generated/types.ts";
 import { type Answer, connect, TestClient, unary } from "../support/client.ts";
@@ -16,6 +17,8 @@ import { SilentListener, untilMemoryIsBack, untilNothingIsLeft, type Usage, usag
 /** A call must have come back this long after its task's limit, its wait for a sandbox included. */
 const GRACE_SECONDS = 20;
 const HEALTH_SECONDS = 5;
+/** Between two tasks of the honest caller, which is not to be the machine's greatest load. */
+const HONEST_PAUSE_MS = 200;
 
 /** What nobody outside may ever see. */
 const SECRETS = ["PLANTED-SECRET", "root:x:0:0", "LEAK:", "Args: ["];
@@ -120,18 +123,20 @@ class CorpusRun {
       this.#atRest = await usageAtRest(this.#server, this.#folder);
       const waiting = [...cases];
       let running = concurrency;
+      const over = new AbortController();
       const runSome = async () => {
         for (let hostile = waiting.shift(); hostile !== undefined; hostile = waiting.shift()) {
           const faults = await this.#run(hostile, hostileCaller, health).catch((error) => [String(error)]);
           this.#faults.set(hostile.key, faults);
         }
-        running--;
+        if (--running === 0) over.abort();
       };
       const runHonest = async () => {
         while (running > 0) {
           const fault = await succeed(honestCaller, beside);
           if (fault === undefined) honest.succeeded++;
           else honest.failures.push(fault);
+          await pause(HONEST_PAUSE_MS, over.signal);
         }
       };
       await Promise.all([runHonest(), ...Array.from({ length: concurrency }, runSome)]);
