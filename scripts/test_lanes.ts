@@ -31,6 +31,11 @@ export const LANES: readonly (readonly string[])[] = [
   [...WHOLE_RUN, `--ignore=${MEASURING.join(",")}`, "tests", "src", "workers", "scripts"],
 ];
 
+/** A lane that ends no test for so long will not end by itself, in milliseconds: it is killed, and named as a failure. */
+const SILENCE_MS = 300_000;
+/** What `deno test` prints of a test that takes long. */
+const STILL_RUNNING = /^.* has been running for over .*$/gm;
+
 /** Where lanes print. */
 export type Print = (text: string) => Promise<void>;
 
@@ -51,16 +56,41 @@ async function runLane(args: readonly string[], lane: Lane): Promise<TestReport>
     stderr: "piped",
   }).spawn();
   const reader = new TestReader();
+  using watchdog = new Watchdog(SILENCE_MS, () => child.kill("SIGKILL"));
   const take = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>, read: (text: string) => void) => {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      if (text.replaceAll(STILL_RUNNING, "").trim() !== "") watchdog.rest();
       read(text);
       await lane.print(text);
     }
   };
   await Promise.all([take(child.stdout, (text) => reader.take(text)), take(child.stderr, () => {})]);
   const ending: Ending = await child.status;
+  watchdog[Symbol.dispose]();
   await lane.end();
   return reader.report(ending);
+}
+
+/** Calls a function once when nobody has told it to rest for some time. */
+export class Watchdog implements Disposable {
+  readonly #silenceMs: number;
+  readonly #bark: () => void;
+  #timer: ReturnType<typeof setTimeout>;
+
+  constructor(silenceMs: number, bark: () => void) {
+    this.#silenceMs = silenceMs;
+    this.#bark = bark;
+    this.#timer = setTimeout(bark, silenceMs);
+  }
+
+  rest(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#bark, this.#silenceMs);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
 }
 
 /** What one lane prints through. */
@@ -77,6 +107,8 @@ const FILE_BEGINS = /^(?:\x1b\[[0-9;]*m)*running \d+ tests? from /gm;
 export class Turns {
   #running: number;
   readonly #print: Print;
+  /** Prints what a lane holds, for each that has not ended. */
+  readonly #flushes = new Set<() => Promise<void>>();
 
   constructor(lanes: number, print: Print) {
     this.#running = lanes;
@@ -90,6 +122,8 @@ export class Turns {
       held = held.slice(end);
       if (text !== "") await this.#print(text);
     };
+    const flush = () => printUpTo(held.length);
+    this.#flushes.add(flush);
     return {
       print: async (text) => {
         held += text;
@@ -98,7 +132,10 @@ export class Turns {
       },
       end: async () => {
         this.#running--;
-        await printUpTo(held.length);
+        this.#flushes.delete(flush);
+        await flush();
+        // The last one is shown as it goes on.
+        if (this.#running === 1) { for (const other of this.#flushes) await other(); }
       },
     };
   }

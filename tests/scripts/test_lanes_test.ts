@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { LANES, MEASURING, Turns } from "../../scripts/test_lanes.ts";
+import { FakeTime } from "../fakes/fake_time.ts";
+import { LANES, MEASURING, Turns, Watchdog } from "../../scripts/test_lanes.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -29,6 +30,31 @@ Deno.test("lanes print whole files, and the last one at once", async () => {
     "running 1 test from ./a_test.ts\na ... ok (1ms)\n",
     "running 1 test from ./b_test.ts\nb ... ok (1ms)\n",
     "\x1b[90mrunning 1 test from ./d_test.ts\x1b[0m\n",
-    "running 2 tests from ./c_test.ts\nc ... ok (1ms)\nd ... ",
+    "running 2 tests from ./c_test.ts\nc ... ",
+    "ok (1ms)\nd ... ",
   ]);
+});
+
+Deno.test("what a lane holds is printed when no other runs any more", async () => {
+  const printed: string[] = [];
+  const turns = new Turns(2, (text) => {
+    printed.push(text);
+    return Promise.resolve();
+  });
+  const [a, b] = [turns.lane(), turns.lane()];
+  await a.print("running 1 test from ./a_test.ts\na ... ");
+  await b.end();
+  assert.deepEqual(printed, ["running 1 test from ./a_test.ts\na ... "]);
+});
+
+Deno.test("Watchdog barks once, after its time without rest", () => {
+  using time = new FakeTime();
+  let barks = 0;
+  using watchdog = new Watchdog(100, () => barks++);
+  time.advance(99);
+  watchdog.rest();
+  time.advance(99);
+  assert.equal(barks, 0);
+  time.advance(200);
+  assert.equal(barks, 1);
 });

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { mendLostConnections } from "../../src/client/lost_connections.ts";
 import {
   type CallOptions,
   type ChannelCredentials,
@@ -95,6 +96,7 @@ export function connect<Stub extends Client>(
   address: string,
   options: ClientOptions = {},
 ): Stub {
+  mendLostConnections();
   return new Stub(address, credentials.createInsecure(), {
     ...options,
     "grpc.use_local_subchannel_pool": 1,
