@@ -8,8 +8,7 @@ import { loadConfig, type LoadConfigOptions } from "./config/mod.ts";
 import type { Config, SandboxOptions } from "./config/schema.ts";
 import { ServiceError } from "./errors.ts";
 import { highestMemoryMb } from "./execution/callers.ts";
-import { maxLayerBytes, NpmPackages } from "./packages/npm/npm_packages.ts";
-import { TaskPackages } from "./packages/task_packages.ts";
+import { maxNpmLayerBytes, maxPythonLayerBytes, TaskPackages } from "./packages/task_packages.ts";
 import { CUSTOM_TASK, Executor } from "./execution/executor.ts";
 import { serviceLogger, startLogging } from "./logging/mod.ts";
 import { LoadMeter } from "./metrics/load_meter.ts";
@@ -168,8 +167,8 @@ async function start(
     maxInputBytes: config.execution.maxInputMb * MEGABYTE,
     maxUnpackedBytes: config.policy.packages.maxUnpackedMb * MEGABYTE,
   };
-  const npm = stack.use(
-    await NpmPackages.open(config, { ...hostOptions, cache: { kind: "copy", from: null } }),
+  const dependencies = stack.use(
+    await TaskPackages.open(config, { ...hostOptions, cache: { kind: "copy", from: null } }),
   );
   let proving = Promise.resolve();
   const executor = stack.use(
@@ -178,15 +177,7 @@ async function start(
       sessions: config.sessions,
       policy: config.policy,
       python: config.python,
-      dependencies: await TaskPackages.open({
-        directory: config.python.packagesDirectory,
-        bounds: {
-          maxCompressedBytes: config.policy.packages.maxCompressedMb * MEGABYTE,
-          maxUnpackedBytes: config.policy.packages.maxUnpackedMb * MEGABYTE,
-          maxFiles: config.policy.packages.maxFiles,
-        },
-        npm,
-      }),
+      dependencies,
       observer: {
         executionEnded(nodeType, status, durationMs, queueMs, caller) {
           metrics.callerServed(caller, OUTCOME_LABEL[status]);
@@ -210,7 +201,7 @@ async function start(
           ...hostOptions,
           cache: { kind: "copy", from: await fillCache("task", hostOptions) },
           maxInputBytes: hostOptions.maxInputBytes + config.policy.packages.maxCompressedMb * MEGABYTE +
-            maxLayerBytes(config.policy),
+            maxNpmLayerBytes(config.policy),
           onCapacity,
           queueLength: length,
           maxHosts: config.pool.maxTaskHosts,
@@ -228,14 +219,13 @@ async function start(
           runtimeDirectory: directory,
           startTimeoutMs: config.python.startTimeoutMs,
         };
-        const { maxCompressedMb, maxUnpackedMb } = config.policy.packages;
         const pool = await TaskHostPool.start({
           ...options,
           // Control groups are called so, and have no dots.
           idPrefix: `python${version.replace(".", "")}`,
           cache: { kind: "copy", from: await fillCache("task", options) },
-          // A package, and a layer of those that it depends on.
-          maxInputBytes: hostOptions.maxInputBytes + (maxCompressedMb + maxUnpackedMb) * MEGABYTE,
+          maxInputBytes: hostOptions.maxInputBytes + config.policy.packages.maxCompressedMb * MEGABYTE +
+            maxPythonLayerBytes(config.policy),
           onCapacity,
           queueLength: length,
           sharing,

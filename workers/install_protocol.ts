@@ -28,17 +28,67 @@ export interface NpmInstallRequest {
   readonly nowMs: number;
 }
 
+/** A package of the service's own, as an installer has to know it. Its files stay where they are. */
+export interface LocalPackage {
+  /** Normalised. */
+  readonly name: string;
+  /** `null` where nothing says it. */
+  readonly version: string | null;
+  /** Name of the wheel's file; `null` for a folder. */
+  readonly wheel: string | null;
+  /** Digest of the wheel's file in hexadecimal, where somebody asks for it. */
+  readonly sha256: string | null;
+  /** Why it cannot be used, as the end of a sentence about it; `null` when it can. */
+  readonly unusable: string | null;
+  /** Texts of its metadata; empty where it cannot be used. */
+  readonly headers: string;
+  readonly requiresText: string | null;
+}
+
+/** Packages of Python that are to be installed, and the policy's rules for them. */
+export interface PythonInstallRequest {
+  readonly kind: "python";
+  /** Base URL of the index, the only one that is asked (PEP 503, PEP 691). */
+  readonly index: string;
+  /** Hosts where its files may lie, beside its own: `name`, or `name:port`. */
+  readonly fileHosts: readonly string[];
+  /** Authorities of its certificate beside the usual ones, in PEM. */
+  readonly caCerts: readonly string[];
+  /** Of the sandbox that they are for, `3.14` say. */
+  readonly version: string;
+  /** Lines as in a requirements file. */
+  readonly requirements: readonly string[];
+  /** Names of which the service has packages of its own: the index is never asked for them. Normalised. */
+  readonly localNames: readonly string[];
+  /** Those packages, as far as the service knows that they are needed. */
+  readonly local: readonly LocalPackage[];
+  /** Names that may be installed from the index: `attrs`, `acme-*`, `*`. */
+  readonly allow: readonly string[];
+  /** A file that was published later is not installed. */
+  readonly minimumAgeDays: number;
+  /** Packages of one layer, those that others need included. */
+  readonly maxPackages: number;
+  /** What they may have together once unpacked, in bytes. */
+  readonly maxBytes: number;
+  /** The time, in milliseconds since 1970. */
+  readonly nowMs: number;
+}
+
 /** What a code package declares by itself, in its manifest. */
 export interface ReadRequirementsRequest {
   readonly kind: "requirements";
 }
 
 /** What an installer may be asked for. */
-export type InstallRequest = NpmInstallRequest | ReadRequirementsRequest;
+export type InstallRequest = NpmInstallRequest | PythonInstallRequest | ReadRequirementsRequest;
 
 /** What became of it, before the layer. */
 export interface InstallAnswer {
-  /** What was installed, `npm:zod@4.1.5` each; or what the code package declares. */
+  /**
+   * For npm what was installed, `npm:zod@4.1.5` each; what the code package declares; for Python `attrs==25.3.0` for each
+   * package of the index, `local 3` for each of the request's own by its place there, or `unknown numpy` alone for names of
+   * the service's packages that the request has to describe first.
+   */
   readonly lines: readonly string[];
 }
 

@@ -9,6 +9,7 @@ import "./capture_network.ts";
 import { exposeGrants, nowMs, onMessage, onUncaught, post, unremovedGlobals } from "./harden.ts";
 import { encodeInstallAnswer, type InstallRequest } from "./install_protocol.ts";
 import { installNpm } from "./package/npm/install.ts";
+import { installPython } from "./package/python/install.ts";
 import { probeTask } from "./probe.ts";
 import {
   decodeJsonPayload,
@@ -68,11 +69,9 @@ async function install({ options, input, codePackage, maxOutputBytes }: PackageT
   // Written by the server, which we trust.
   const request = decodeJsonPayload(input) as InstallRequest;
   const { egress, environment } = options;
-  const caCerts = request.kind === "npm" ? request.caCerts : [];
+  const caCerts = request.kind === "requirements" ? [] : request.caCerts;
   exposeGrants({ environment, ...(egress === undefined ? {} : { egress: { ...egress, caCerts } }) });
-  const { lines, layer } = request.kind === "npm"
-    ? await installNpm(request, globalThis.fetch)
-    : { lines: declaredRequirements(codePackage, packageLimits(options)), layer: NOTHING };
+  const { lines, layer } = await answerTo(request, { codePackage, options });
   const answer = encodeInstallAnswer({ lines }, layer);
   if (answer.length > maxOutputBytes) {
     throw new TaskError(
@@ -81,6 +80,20 @@ async function install({ options, input, codePackage, maxOutputBytes }: PackageT
     );
   }
   return answer;
+}
+
+async function answerTo(
+  request: InstallRequest,
+  { codePackage, options }: Pick<PackageTask, "codePackage" | "options">,
+): Promise<{ readonly lines: readonly string[]; readonly layer: Uint8Array }> {
+  switch (request.kind) {
+    case "npm":
+      return await installNpm(request, globalThis.fetch);
+    case "python":
+      return await installPython(request, globalThis.fetch);
+    case "requirements":
+      return { lines: declaredRequirements(codePackage, packageLimits(options)), layer: NOTHING };
+  }
 }
 
 function packageLimits({ maxPackageBytes, maxUnpackedBytes, maxFiles }: PackageOptions) {

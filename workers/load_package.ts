@@ -64,7 +64,7 @@ export async function loadPackage(task: PackageTask, context: PackageRunContext)
       'Cannot run package: it is Python, which does not show; its manifest should say "runtime": "python"',
     );
   }
-  const files = linkPackage(opened, task.layer, { ...DEFAULT_PACKAGE_LIMITS, maxUnpackedBytes });
+  const files = linkPackage(opened, task.layers[0], { ...DEFAULT_PACKAGE_LIMITS, maxUnpackedBytes });
   const codeUrl = await context.writeFiles(files);
   hideFolder(codeUrl);
   const { path, exportName } = opened.entry;

@@ -13,7 +13,7 @@
 const UTF8_BYTES_PER_UNIT = 3;
 
 /** Both sides are the same program; a host of another build is refused by this number. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 /** Bytes before a frame's payload. */
 export const FRAME_HEADER_BYTES = 9;
@@ -239,10 +239,10 @@ export interface PackageTask {
   readonly options: PackageOptions;
   readonly input: Uint8Array;
   /**
-   * The packages that the code depends on: for Python a zip of them as they are to lie in `site-packages`, for TypeScript and
-   * JavaScript as `package/npm/layer_index.ts` says; empty for none.
+   * The packages that the code depends on: for Python zips of them as they are to lie in `site-packages`, for TypeScript and
+   * JavaScript one, as `package/npm/layer_index.ts` says.
    */
-  readonly layer: Uint8Array;
+  readonly layers: readonly Uint8Array[];
   readonly codePackage: Uint8Array;
 }
 
@@ -630,7 +630,8 @@ export function encodePackageTask(
   task: PackageTask,
   kind: typeof FrameKind.Package | typeof FrameKind.OpenPackage = FrameKind.Package,
 ): FramePieces {
-  const writer = startFrame(kind, taskId, 512 + task.input.length + task.layer.length + inlineLength(task.codePackage));
+  const layersLength = task.layers.reduce((sum, layer) => sum + 4 + layer.length, 0);
+  const writer = startFrame(kind, taskId, 512 + task.input.length + layersLength + inlineLength(task.codePackage));
   writer.f64(task.memoryLimitBytes);
   writer.f64(task.maxOutputBytes);
   writer.f64(task.maxConsoleBytes);
@@ -638,8 +639,11 @@ export function encodePackageTask(
   writer.string(JSON.stringify(task.options));
   writer.u32(task.input.length);
   writer.rest(task.input);
-  writer.u32(task.layer.length);
-  writer.rest(task.layer);
+  writer.u8(task.layers.length);
+  for (const layer of task.layers) {
+    writer.u32(layer.length);
+    writer.rest(layer);
+  }
   return endFrame(writer, task.codePackage);
 }
 
@@ -654,7 +658,7 @@ export function decodePackageTask(payload: Uint8Array): PackageTask {
     // Written by the server, which we trust.
     options: parseJson(reader.string()) as PackageOptions,
     input: reader.bytes(reader.u32()),
-    layer: reader.bytes(reader.u32()),
+    layers: Array.from({ length: reader.u8() }, () => reader.bytes(reader.u32())),
     codePackage: reader.rest(),
   };
 }

@@ -41,6 +41,7 @@ const USES_OF_WORKERS: Readonly<Record<string, readonly string[]>> = {
     "workers/install_protocol.ts",
     "workers/package/entry_name.ts",
     "workers/package/limits.ts",
+    "workers/package/python/",
     "workers/package/read_zip.ts",
     "workers/task_error.ts",
   ],

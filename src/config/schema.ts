@@ -277,31 +277,64 @@ export const CallerPolicy = z.strictObject({
 /** See {@linkcode CallerPolicy}. */
 export type CallerPolicy = z.output<typeof CallerPolicy>;
 
-/** Packages of npm that tasks may depend on. */
-export const NpmPolicy = z.strictObject({
-  allowed: z.boolean().default(false).describe(
-    "Whether packages are installed from a registry of npm, in a sandbox with network to that registry alone; their scripts never run",
-  ),
-  registry: z.url({ protocol: /^https?$/ }).default("https://registry.npmjs.org").meta({
-    allowed: "an http or https URL",
-  }).describe(
-    "The registry; archives must lie on the same host. An address that is not public is reached all the same",
-  ),
-  caFile: FILE.describe("Authorities of the registry's certificate beside the usual ones, as PEM. null: none"),
-  allow: z.array(z.string().min(1).max(255)).max(10_000).default(["*"]).meta({
-    allowed: "a list of package names, in which `*` stands for any text",
-  }).describe("Packages that may be installed, those that others need included: `zod`, `@scope/*`, `*`"),
-  minimumAgeDays: z.number().min(0).max(3_650).default(7).describe(
-    "Versions that were published later than so many days ago are not installed: malicious ones are mostly found before",
-  ),
+const CA_FILE = FILE.describe("Authorities of the registry's certificate beside the usual ones, as PEM. null: none");
+const PACKAGE_NAMES = z.array(z.string().min(1).max(255)).max(10_000).default(["*"]).meta({
+  allowed: "a list of package names, in which `*` stands for any text",
+});
+const MINIMUM_AGE_DAYS = z.number().min(0).max(3_650).default(7);
+const REGISTRY_URL = z.url({ protocol: /^https?$/ }).meta({ allowed: "an http or https URL" });
+
+/** What bounds an installation. */
+const INSTALLATION = {
   maxPackages: z.int().min(1).max(10_000).default(200).describe(
     "Packages that one task may need, those that others need included",
   ),
   maxMb: z.int().min(1).max(1_024).default(64).describe("What they may have together once unpacked, in megabytes"),
   timeoutSeconds: z.int().min(1).max(3_600).default(120).describe("How long an installation may take, in seconds"),
+};
+
+/** Packages of npm that tasks may depend on. */
+export const NpmPolicy = z.strictObject({
+  allowed: z.boolean().default(false).describe(
+    "Whether packages are installed from a registry of npm, in a sandbox with network to that registry alone; their scripts never run",
+  ),
+  registry: REGISTRY_URL.default("https://registry.npmjs.org").describe(
+    "The registry; archives must lie on the same host. An address that is not public is reached all the same",
+  ),
+  caFile: CA_FILE,
+  allow: PACKAGE_NAMES.describe(
+    "Packages that may be installed, those that others need included: `zod`, `@scope/*`, `*`",
+  ),
+  minimumAgeDays: MINIMUM_AGE_DAYS.describe(
+    "Versions that were published later than so many days ago are not installed: malicious ones are mostly found before",
+  ),
+  ...INSTALLATION,
 });
 /** See {@linkcode NpmPolicy}. */
 export type NpmPolicy = z.output<typeof NpmPolicy>;
+
+/** Packages of Python that tasks may depend on, beside those of the wheelhouse. */
+export const PythonIndexPolicy = z.strictObject({
+  allowed: z.boolean().default(false).describe(
+    "Whether packages that the folder of packages lacks are installed from an index, in a sandbox with network to that index alone. Only wheels are taken; nothing is built, and no code of theirs runs",
+  ),
+  index: REGISTRY_URL.default("https://pypi.org/simple").describe(
+    "The index (PEP 503, PEP 691). It is never asked for names that the folder of packages has. An address that is not public is reached all the same",
+  ),
+  fileHosts: z.array(z.string().regex(/^[A-Za-z0-9.-]+(?::\d{1,5})?$/)).max(100).default(["files.pythonhosted.org"])
+    .meta({ allowed: "a list of host names, each with an optional port" })
+    .describe("Hosts where the files of the index may lie, beside its own"),
+  caFile: CA_FILE,
+  allow: PACKAGE_NAMES.describe(
+    "Packages that may be installed, those that others need included: `attrs`, `acme-*`, `*`",
+  ),
+  minimumAgeDays: MINIMUM_AGE_DAYS.describe(
+    "Files that were published later than so many days ago are not installed: malicious ones are mostly found before. Above 0 the index has to say when that was (PEP 700)",
+  ),
+  ...INSTALLATION,
+});
+/** See {@linkcode PythonIndexPolicy}. */
+export type PythonIndexPolicy = z.output<typeof PythonIndexPolicy>;
 
 /** What requests may ask for: the whole of security.yaml. */
 export const PolicyOptions = z.strictObject({
@@ -339,6 +372,7 @@ export const PolicyOptions = z.strictObject({
     maxUnpackedMb: z.int().min(1).max(16_384).default(256).describe("Largest code package once unpacked, in megabytes"),
     maxFiles: z.int().min(1).max(1_000_000).default(10_000).describe("Files in one code package"),
     npm: NpmPolicy.prefault({}).describe("Packages of npm that TypeScript and JavaScript may depend on"),
+    python: PythonIndexPolicy.prefault({}).describe("Packages that Python may depend on, beside those of its folder"),
   }).prefault({}).describe("Code packages, and what they may depend on"),
   callers: z.record(z.union([z.literal("*"), z.string().regex(CALLER_NAME)]), CallerPolicy).default({}).meta({
     allowed:

@@ -196,9 +196,9 @@ export class Planner {
     const requirements = [...new Set([...options.dependencies, ...declared])];
     return async (signal) => {
       const resolved = await this.#options.dependencies.resolve({ ...of, requirements, codePackage }, signal);
-      const { layer, installed } = resolved;
+      const { layers, installed } = resolved;
       const started = { ...options, dependencies: resolved.requirements ?? options.dependencies };
-      return { message: { ...message, layer, options: started }, installed };
+      return { message: { ...message, layers, options: started }, installed };
     };
   }
 

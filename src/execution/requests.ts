@@ -97,7 +97,7 @@ export function packageMessage(
       ...(pythonNode === undefined ? {} : { pythonNode }),
     },
     input,
-    layer: new Uint8Array(),
+    layers: [],
     codePackage,
   };
 }

@@ -178,8 +178,10 @@ export class TaskRun {
   readonly #waiter: Waiter;
 
   #makeWaiter(): Waiter {
-    const bytesOf = (message: NodeTask | PackageTask) =>
-      message.input.length + (isNodeTask(message) ? 0 : message.codePackage.length + message.layer.length);
+    const bytesOf = (message: NodeTask | PackageTask) => {
+      const parts = isNodeTask(message) ? [] : [message.codePackage, ...message.layers];
+      return parts.reduce((sum, { length }) => sum + length, message.input.length);
+    };
     const currentBytes = () => bytesOf(this.#message);
     return {
       caller: this.#options.caller,

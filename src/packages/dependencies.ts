@@ -24,8 +24,8 @@ export interface DependencyRequest {
 
 /** What a task is given of them. */
 export interface ResolvedDependencies {
-  /** For Python a zip of their files as they are to lie in `site-packages`, for npm what an installer made; empty for none. */
-  readonly layer: Uint8Array;
+  /** For Python zips of their files as they are to lie in `site-packages`, for npm what an installer made. */
+  readonly layers: readonly Uint8Array[];
   /** Each with its version, `numpy==2.1.0`. */
   readonly installed: readonly string[];
   /** What the task is started with as its declared dependencies; those of its request where this is absent. */
@@ -43,7 +43,7 @@ export interface DependencyResolver {
   resolve(request: DependencyRequest, signal: AbortSignal): Promise<ResolvedDependencies>;
 }
 
-const NOTHING: ResolvedDependencies = { layer: new Uint8Array(), installed: [] };
+const NOTHING: ResolvedDependencies = { layers: [], installed: [] };
 
 /** Has no packages. Those of npm are left to the sandbox, which refuses to import them. */
 export const NO_PACKAGES: DependencyResolver = {

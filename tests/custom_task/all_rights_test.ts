@@ -38,7 +38,7 @@ Deno.test("a host of user code that was started with all rights gives them up, a
         environment: {},
       },
       input: new TextEncoder().encode("20"),
-      layer: new Uint8Array(),
+      layers: [],
       codePackage: new TextEncoder().encode("export default (x: number): number => x + 1;"),
     },
     limits: { timeoutMs: 60_000, cpuMs: 60_000, cpuPercent: 100, memoryBytes: 2 ** 28, threads: 64 },

@@ -72,7 +72,7 @@ class Setup {
       dependencies: {
         resolve: async (request) => {
           this.asked.push(request);
-          return await Promise.resolve({ layer: Uint8Array.of(1, 2), installed: ["x==1"] });
+          return await Promise.resolve({ layers: [Uint8Array.of(1, 2)], installed: ["x==1"] });
         },
       },
       bounds: { maxInputBytes: 1_000 },
@@ -267,7 +267,7 @@ Deno.test("Planner asks for what Python and declared packages of TypeScript depe
   ];
   for (const plan of plans) {
     const prepared = await plan.prepare?.(signal);
-    assert.deepEqual([prepared?.installed, prepared?.message.layer], [["x==1"], Uint8Array.of(1, 2)]);
+    assert.deepEqual([prepared?.installed, prepared?.message.layers], [["x==1"], [Uint8Array.of(1, 2)]]);
     assert.deepEqual(prepared?.message.codePackage, packageOf(plan).codePackage);
   }
   assert.deepEqual(setup.asked.map(({ codePackage: _, ...asked }) => asked), [
@@ -280,7 +280,7 @@ Deno.test("Planner asks for what Python and declared packages of TypeScript depe
 Deno.test("NO_PACKAGES refuses what Python asks for by name, and gives nothing to all others", async () => {
   const { signal } = new AbortController();
   const request = { version: undefined, implied: ["cloudpickle"], codePackage: NOTHING };
-  const nothing = { layer: NOTHING, installed: [] };
+  const nothing = { layers: [], installed: [] };
   assert.deepEqual(await NO_PACKAGES.resolve({ ...request, runtime: "python", requirements: [] }, signal), nothing);
   assert.deepEqual(
     await NO_PACKAGES.resolve({ ...request, runtime: "deno", requirements: ["npm:a"] }, signal),

@@ -26,10 +26,10 @@ const MESSAGE: PackageTask = {
     environment: {},
   },
   input: new Uint8Array(),
-  layer: new Uint8Array(),
+  layers: [],
   codePackage: new Uint8Array(),
 };
-const PREPARED = { message: { ...MESSAGE, layer: Uint8Array.of(7) }, installed: ["numpy==2.1.0"] };
+const PREPARED = { message: { ...MESSAGE, layers: [Uint8Array.of(7)] }, installed: ["numpy==2.1.0"] };
 
 /** A run whose preparation and sandbox a test decides about. */
 class Setup implements Disposable {

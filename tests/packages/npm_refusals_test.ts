@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { hostOf } from "../../src/packages/installer/installer.ts";
 import { type FakePackages, FakeRegistry, gzip, type SpecialAnswer, tarball } from "../fakes/npm_registry.ts";
 import { TestPackages } from "../support/packages.ts";
 
@@ -212,8 +213,8 @@ Deno.test("Installer reaches the one host that it was given, whatever it is aske
     maxBytes: 2 ** 20,
     nowMs: Date.now(),
   } as const;
-  for (const registry of [given.url, null]) {
-    const order = { request, registry, maxBytes: 2 ** 20, timeoutMs: 60_000 };
+  for (const hosts of [[hostOf(given.url)], []]) {
+    const order = { request, hosts, maxBytes: 2 ** 20, timeoutMs: 60_000, timeoutRule: "x" };
     await assert.rejects(packages.installer.run(order), { code: "TASK_FAILED" });
   }
   assert.deepEqual(other.requests, []);
@@ -222,7 +223,7 @@ Deno.test("Installer reaches the one host that it was given, whatever it is aske
 Deno.test("NpmResolver installs nothing where the policy does not allow it, and the task says so", async () => {
   await using registry = FakeRegistry.serve({ a: { "1.0.0": PLAIN } });
   await using packages = await TestPackages.start(registry, { allowed: false });
-  assert.deepEqual(await packages.install(["a"]), { layer: new Uint8Array(), installed: [] });
+  assert.deepEqual(await packages.install(["a"]), { layers: [], installed: [] });
   const refused = /^INVALID_TASK: Cannot install dependency "npm:a": .* \(policy: packages\.npm\.allowed\)/;
   assert.match(String(await packages.result(["a"], 'import "npm:a"; export default () => 1;')), refused);
   const code = { "manifest.json": MANIFEST, "main.ts": "export default () => 1;" };

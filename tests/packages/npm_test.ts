@@ -3,7 +3,7 @@ import { TestFolder } from "../fakes/folder.ts";
 import { FakeRegistry } from "../fakes/npm_registry.ts";
 import { jailTypes, TestJail } from "../support/jails.ts";
 import { Config } from "../../src/config/schema.ts";
-import { NpmPackages } from "../../src/packages/npm/npm_packages.ts";
+import { TaskPackages } from "../../src/packages/task_packages.ts";
 import { hostOptions, RuntimeDirectory } from "../support/hosts.ts";
 import { TestPackages, textOf } from "../support/packages.ts";
 import { descendantsOf } from "../support/processes.ts";
@@ -208,13 +208,13 @@ Deno.test("NpmResolver installs the same set once, at the same time and later", 
   await using packages = await TestPackages.start(registry, { now: () => nowMs });
   const both = await Promise.all([packages.install(["npm:greet@1"]), packages.install(["npm:greet@1"])]);
   const later = await packages.install(["npm:greet@1"]);
-  for (const { layer, installed } of [...both, later]) {
-    assert.deepEqual([layer, installed], [both[0].layer, ["npm:greet@1.0.0", "npm:loud@2.0.1"]]);
+  for (const { layers, installed } of [...both, later]) {
+    assert.deepEqual([layers, installed], [both[0].layers, ["npm:greet@1.0.0", "npm:loud@2.0.1"]]);
   }
   assert.equal(registry.requests.length, 4);
   // Ranges are resolved anew after a day; the same packages make the same layer.
   nowMs += 25 * 3_600_000;
-  assert.deepEqual((await packages.install(["npm:greet@1"])).layer, both[0].layer);
+  assert.deepEqual((await packages.install(["npm:greet@1"])).layers, both[0].layers);
   assert.equal(registry.requests.length, 8);
 });
 
@@ -286,7 +286,10 @@ Deno.test("A package's own files are left alone by those of its layer", async ()
   );
 });
 
-Deno.test("NpmPackages.open() installs as its configuration says, into the folder that it names", async () => {
+/** For TypeScript. */
+const REQUEST = { runtime: "deno", version: undefined, implied: [], codePackage: textOf("export {};") } as const;
+
+Deno.test("TaskPackages.open() installs as its configuration says, into the folder that it names", async () => {
   await using registry = FakeRegistry.serve(PACKAGES);
   await using folder = await TestFolder.make();
   await using directory = new RuntimeDirectory();
@@ -294,22 +297,22 @@ Deno.test("NpmPackages.open() installs as its configuration says, into the folde
     policy: { packages: { npm: { allowed: true, registry: registry.url, allow: ["lou*"] } } },
     layers: { directory: folder.file("layers") },
   });
-  const request = (name: string) => ({ requirements: [name], codePackage: textOf("export {};") }) as const;
+  const request = (name: string) => ({ ...REQUEST, requirements: [name] });
   const { signal } = new AbortController();
   for (let round = 0; round < 2; round++) {
-    await using packages = await NpmPackages.open(config, hostOptions(directory));
+    await using packages = await TaskPackages.open(config, hostOptions(directory));
     assert.deepEqual((await packages.resolve(request("loud@1"), signal)).installed, ["npm:loud@1.0.0"]);
     await assert.rejects(packages.resolve(request("greet"), signal), { message: /packages\.npm\.allow\)/ });
   }
   assert.equal(registry.requests.length, 2);
   const broken = Config.parse({ ...config, layers: { directory: "/dev/null/layers" } });
-  await assert.rejects(NpmPackages.open(broken, hostOptions(directory)), {
+  await assert.rejects(TaskPackages.open(broken, hostOptions(directory)), {
     code: "CONFIG_INVALID",
     message: /^Cannot use "layers.directory"/,
   });
 });
 
-Deno.test("NpmPackages ends its installers with itself", async () => {
+Deno.test("TaskPackages ends its installers with itself", async () => {
   const asked = Promise.withResolvers<void>();
   await using registry = FakeRegistry.serve({}, () => {
     asked.resolve();
@@ -317,9 +320,9 @@ Deno.test("NpmPackages ends its installers with itself", async () => {
   });
   await using directory = new RuntimeDirectory();
   const config = Config.parse({ policy: { packages: { npm: { allowed: true, registry: registry.url } } } });
-  const packages = await NpmPackages.open(config, hostOptions(directory));
+  const packages = await TaskPackages.open(config, hostOptions(directory));
   const given = new AbortController();
-  const request = { requirements: ["a"], codePackage: textOf("export {};") } as const;
+  const request = { ...REQUEST, requirements: ["a"] };
   const [first, second] = [
     packages.resolve(request, given.signal),
     packages.resolve(request, new AbortController().signal),

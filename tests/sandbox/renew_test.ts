@@ -24,7 +24,7 @@ async function runCode(host: HostProcess, code: string): Promise<unknown> {
         environment: {},
       },
       input: new TextEncoder().encode("null"),
-      layer: new Uint8Array(),
+      layers: [],
       codePackage: new TextEncoder().encode(code),
     },
     limits: { timeoutMs: 60_000, cpuMs: 60_000, cpuPercent: 100, memoryBytes: 2 ** 28, threads: 64 },

@@ -7,6 +7,7 @@ import { zipSync } from "fflate";
 import { NpmPolicy } from "../../src/config/schema.ts";
 import { Installer } from "../../src/packages/installer/installer.ts";
 import { LayerStore } from "../../src/packages/layers/layer_store.ts";
+import { InstalledLayers } from "../../src/packages/layers/installed_layers.ts";
 import { NpmResolver } from "../../src/packages/npm/npm_resolver.ts";
 import { HostProcess } from "../../src/sandbox/host_process.ts";
 import { HostWatch } from "../../src/sandbox/host_watch.ts";
@@ -47,11 +48,9 @@ export class TestPackages implements AsyncDisposable {
     const resolver = new NpmResolver({
       policy: NpmPolicy.parse({ allowed: true, registry: registry.url, ...policy }),
       caCerts,
-      refreshHours: 24,
       installer,
-      store,
+      layers: new InstalledLayers({ store, refreshHours: 24, now }),
       maxUnpackedBytes: 10 * MEGABYTE,
-      now,
     });
     return new TestPackages(directory, installer, store, resolver, jail);
   }
@@ -92,7 +91,7 @@ export class TestPackages implements AsyncDisposable {
           environment: {},
         },
         input: textOf("null"),
-        layer: resolved.layer,
+        layers: resolved.layers,
         codePackage,
       },
       limits: { timeoutMs: 60_000, cpuMs: 60_000, cpuPercent: 400, memoryBytes: 2 ** 30, threads: 100 },

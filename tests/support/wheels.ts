@@ -6,7 +6,7 @@
 import { DEFAULT_PACKAGE_LIMITS } from "../../workers/package/limits.ts";
 import { readZip } from "../../workers/package/read_zip.ts";
 import type { PythonVersion } from "../../workers/protocol.ts";
-import type { PackageBounds } from "../../src/packages/python/distribution.ts";
+import type { PackageBounds } from "../../workers/package/python/distribution.ts";
 import { type ResolvedPackages, Wheelhouse } from "../../src/packages/python/wheelhouse.ts";
 import { TestFolder } from "../fakes/folder.ts";
 import { bytesOf, writeZip, type ZipOptions, type ZipSource } from "./zip_writer.ts";

@@ -250,7 +250,7 @@ const PACKAGE_TASK: PackageTask = {
     stream: { mode: "object", config: { "": "[1]", k: "'v'" }, creditBytes: 7 },
   },
   input: new Uint8Array(),
-  layer: new Uint8Array(3).fill(9),
+  layers: [new Uint8Array(3).fill(9), new Uint8Array(1)],
   codePackage: new Uint8Array(40_000).fill(8),
 };
 

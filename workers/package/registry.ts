@@ -1,23 +1,43 @@
 /**
- * Asks a registry of npm, and no other host.
+ * Asks a registry of packages, and no other host.
  * @module
  */
 
-import { show } from "../limits.ts";
-import { TaskError } from "../../task_error.ts";
+import { show } from "./limits.ts";
+import { TaskError } from "../task_error.ts";
 
 /** Answers that send on to another place, one after the other, that are followed. */
 const MAX_REDIRECTS = 3;
 
-/** A registry. @see https://github.com/npm/registry/blob/main/docs/REGISTRY-API.md */
+/** What a registry answers. */
+export interface RegistryAnswer {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Its media type in lower case, without parameters. */
+  readonly type: string;
+  /** Where it came from in the end. */
+  readonly url: URL;
+}
+
+/** What a {@linkcode Registry} is asked through. */
+export interface RegistryOptions {
+  /** Base URL, with or without a slash at its end. */
+  readonly url: string;
+  /** Hosts where files may lie, too: `name`, or `name:port`. */
+  readonly fileHosts?: readonly string[];
+  /** The policy's rule for where files may lie, for messages. */
+  readonly rule: string;
+  readonly fetch: typeof fetch;
+}
+
+/** A registry: a host with documents and files. */
 export class Registry {
   readonly #base: URL;
-  readonly #fetch: typeof fetch;
+  readonly #options: RegistryOptions;
 
-  /** @param url Base URL, with or without a slash at its end */
-  constructor(url: string, fetchFunction: typeof fetch) {
+  constructor(options: RegistryOptions) {
+    const { url } = options;
     this.#base = new URL(url.endsWith("/") ? url : `${url}/`);
-    this.#fetch = fetchFunction;
+    this.#options = options;
   }
 
   /** For messages. */
@@ -31,37 +51,44 @@ export class Registry {
    * @throws {TaskError} `TASK_FAILED` when the registry does not answer as one, `RESOURCE_LIMIT` for a document that is too long
    */
   async tryJson(path: string, options: { readonly accept: string; readonly maxBytes: number }): Promise<unknown> {
-    const bytes = await this.#get(new URL(path, this.#base), options);
-    if (bytes === undefined) return undefined;
-    try {
-      return JSON.parse(new TextDecoder().decode(bytes));
-    } catch (cause) {
-      throw new TaskError("TASK_FAILED", `Cannot read ${this.name}${path}: it is not JSON`, { cause });
-    }
+    const answer = await this.tryGet(path, options);
+    return answer && parseJson(answer);
   }
 
   /**
-   * Gets an archive, which must lie on the registry itself.
+   * Gets a document below the base URL.
+   * @returns `undefined` when there is none
+   * @throws {TaskError} as {@linkcode tryJson}
+   */
+  tryGet(
+    path: string,
+    options: { readonly accept: string; readonly maxBytes: number },
+  ): Promise<RegistryAnswer | undefined> {
+    return this.#get(new URL(path, this.#base), options);
+  }
+
+  /**
+   * Gets a file, which must lie on the registry itself, or where files may lie.
    * @throws {TaskError} `SECURITY_VIOLATION` when it lies elsewhere, and as {@linkcode tryJson}
    */
   async bytes(address: string, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
     const url = URL.parse(address);
     if (url === null) throw new TaskError("TASK_FAILED", `Cannot get ${show(address)}: it is no URL`);
-    const bytes = await this.#get(url, { accept: "*/*", maxBytes });
-    if (bytes === undefined) throw new TaskError("TASK_FAILED", `Cannot get ${show(address)}: it is not there`);
-    return bytes;
+    const answer = await this.#get(url, { accept: "*/*", maxBytes });
+    if (answer === undefined) throw new TaskError("TASK_FAILED", `Cannot get ${show(address)}: it is not there`);
+    return answer.bytes;
   }
 
   async #get(
     start: URL,
     { accept, maxBytes }: { readonly accept: string; readonly maxBytes: number },
-  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  ): Promise<RegistryAnswer | undefined> {
     let url = start;
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      if (url.origin !== this.#base.origin) {
+      if (!this.#mayAsk(url)) {
         throw new TaskError(
           "SECURITY_VIOLATION",
-          `Cannot get ${show(url.href)}: it lies on another host than the registry (policy: packages.npm.registry)`,
+          `Cannot get ${show(url.href)}: it lies on another host than the registry (policy: ${this.#options.rule})`,
         );
       }
       const response = await this.#request(url, accept);
@@ -75,15 +102,22 @@ export class Registry {
     throw new TaskError("TASK_FAILED", `Cannot get ${show(start.href)}: it leads on more than ${MAX_REDIRECTS} times`);
   }
 
+  #mayAsk(url: URL): boolean {
+    if (url.origin === this.#base.origin) return true;
+    // Never less safely than the registry itself.
+    const isAsSafe = url.protocol === "https:" || url.protocol === this.#base.protocol;
+    return isAsSafe && (this.#options.fileHosts ?? []).includes(url.host);
+  }
+
   async #request(url: URL, accept: string): Promise<Response> {
     try {
-      return await this.#fetch(url, { redirect: "manual", headers: { accept } });
+      return await this.#options.fetch(url, { redirect: "manual", headers: { accept } });
     } catch (cause) {
       throw unreachable(url, cause);
     }
   }
 
-  async #body(url: URL, response: Response, maxBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async #body(url: URL, response: Response, maxBytes: number): Promise<RegistryAnswer | undefined> {
     if (response.status === 404 || response.status === 405) {
       await response.body?.cancel();
       return undefined;
@@ -114,7 +148,17 @@ export class Registry {
       bytes.set(chunk, at);
       at += chunk.length;
     }
-    return bytes;
+    const [type = ""] = (response.headers.get("content-type") ?? "").toLowerCase().split(";");
+    return { bytes, type: type.trim(), url };
+  }
+}
+
+/** Reads an answer as JSON. @throws {TaskError} `TASK_FAILED` when it is none */
+export function parseJson({ bytes, url }: RegistryAnswer): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new TaskError("TASK_FAILED", `Cannot read ${show(url.href)}: it is not JSON`, { cause });
   }
 }
 

@@ -7,6 +7,7 @@ import { type Codec, codecFor } from "../codecs/mod.ts";
 import { parseLiteral } from "../codecs/literal.ts";
 import { zipSync } from "fflate";
 import { readPackage } from "../package/read_package.ts";
+import { mergeLayers } from "../package/python/layer.ts";
 import { readZip } from "../package/read_zip.ts";
 import { DEFAULT_PACKAGE_LIMITS } from "../package/limits.ts";
 import type { PackageEntry } from "../package/resolve_entry.ts";
@@ -91,10 +92,12 @@ export class PythonRuntime implements TaskRuntime {
   }
 
   /** Before the package is there, so that no module of it can take the place of one that this needs. */
-  #prepare({ options: { environment }, layer }: PackageTask): void {
+  #prepare({ options: { environment }, layers }: PackageTask): void {
     if (Object.keys(environment).length > 0) this.#interpreter.setEnvironment(environment);
-    if (layer.length === 0) return;
-    for (const [path, content] of readZip(layer, LAYER_LIMITS)) this.#interpreter.writeDependencyFile(path, content);
+    const [first, ...others] = layers.map((layer) => readZip(layer, LAYER_LIMITS));
+    for (const [path, content] of first === undefined ? [] : mergeLayers(first, others)) {
+      this.#interpreter.writeDependencyFile(path, content);
+    }
   }
 
   /** Puts the package in its place. @returns what of it is run */

@@ -42,12 +42,14 @@ export interface InstallerOptions {
 /** What one installer is to do. */
 export interface InstallOrder {
   readonly request: InstallRequest;
-  /** Base URL of the one registry that it may reach; `null` for no network. */
-  readonly registry: string | null;
+  /** Hosts that it may reach, as {@linkcode hostOf} writes them; none for no network. */
+  readonly hosts: readonly string[];
   readonly codePackage?: Uint8Array;
   /** What is unpacked, and what comes back, in bytes. */
   readonly maxBytes: number;
   readonly timeoutMs: number;
+  /** The policy's rule for that time, for messages. */
+  readonly timeoutRule: string;
 }
 
 /** What came of it. */
@@ -92,9 +94,7 @@ export class Installer implements AsyncDisposable {
   async #run(order: InstallOrder): Promise<InstallResult> {
     const id = `install-${this.#nextHost++}`;
     const memoryMb = BASE_MEMORY_MB + Math.ceil(COPIES * order.maxBytes / MEGABYTE);
-    const grants: Grants = order.registry === null
-      ? NO_GRANTS
-      : { ...NO_GRANTS, networkHosts: [hostOf(order.registry)] };
+    const grants: Grants = order.hosts.length === 0 ? NO_GRANTS : { ...NO_GRANTS, networkHosts: order.hosts };
     const options: HostOptions = {
       ...this.#options.host,
       id,
@@ -144,7 +144,7 @@ export class Installer implements AsyncDisposable {
         environment: {},
       },
       input: new TextEncoder().encode(JSON.stringify(request)),
-      layer: NOTHING,
+      layers: [],
       codePackage,
     };
   }
@@ -156,12 +156,12 @@ export function answerBytes(maxBytes: number): number {
 }
 
 /** Name and port of a registry, as the rules of the egress proxy write them. */
-function hostOf(registry: string): string {
+export function hostOf(registry: string): string {
   const { hostname, port, protocol } = new URL(registry);
   return `${hostname}:${port === "" ? (protocol === "http:" ? 80 : 443) : port}`;
 }
 
-function resultOf(end: TaskEnd, { timeoutMs }: InstallOrder): InstallResult {
+function resultOf(end: TaskEnd, { timeoutMs, timeoutRule }: InstallOrder): InstallResult {
   switch (end.kind) {
     case "result": {
       const { outcome, message, output } = end.result;
@@ -172,9 +172,7 @@ function resultOf(end: TaskEnd, { timeoutMs }: InstallOrder): InstallResult {
       if (end.reason === "timeout") {
         throw new ServiceError(
           "TASK_TIMEOUT",
-          `Cannot install packages: it takes longer than ${
-            timeoutMs / 1_000
-          } seconds (policy: packages.npm.timeoutSeconds)`,
+          `Cannot install packages: it takes longer than ${timeoutMs / 1_000} seconds (policy: ${timeoutRule})`,
         );
       }
       throw new ServiceError("RESOURCE_LIMIT", `Cannot install packages: the installer passed its ${end.reason} limit`);

@@ -4,19 +4,16 @@
  */
 
 import { abortable } from "../../async/abortable.ts";
-import type { LayerOptions, NpmPolicy } from "../../config/schema.ts";
-import { messageOf, ServiceError } from "../../errors.ts";
-import { serviceLogger } from "../../logging/mod.ts";
+import type { NpmPolicy } from "../../config/schema.ts";
+import { ServiceError } from "../../errors.ts";
 import { MEGABYTE } from "../../units.ts";
-import type { Installer } from "../installer/installer.ts";
+import { hostOf, type Installer } from "../installer/installer.ts";
 import type { DependencyRequest, DependencyResolver, ResolvedDependencies } from "../dependencies.ts";
-import { type LayerStore, sha256, type StoredLayer } from "../layers/layer_store.ts";
-
-const logger = serviceLogger("packages");
+import type { InstalledLayers } from "../layers/installed_layers.ts";
+import { sha256, type StoredLayer } from "../layers/layer_store.ts";
 
 /** Part of every key: layers of another form are not found. */
 const LAYER_FORMAT = 1;
-const MS_PER_HOUR = 3_600_000;
 /** Code packages whose declarations are remembered. */
 const MAX_REMEMBERED = 1_000;
 /** How long it may take to read what a code package declares, in milliseconds. */
@@ -24,27 +21,22 @@ const READ_TIMEOUT_MS = 30_000;
 
 /** What may come back as the name of a package: it goes to the caller. */
 const INSTALLED = /^npm:(?:@[\w.~-]+\/)?[\w.~-]+@[\w.+-]+$/;
-const NOTHING: ResolvedDependencies = { layer: new Uint8Array(), installed: [] };
+const NOTHING: ResolvedDependencies = { layers: [], installed: [] };
 
 /** What an {@linkcode NpmResolver} works with. */
 export interface NpmResolverOptions {
   readonly policy: NpmPolicy;
   /** Contents of the policy's `caFile`, if there is one. */
   readonly caCerts: readonly string[];
-  readonly refreshHours: LayerOptions["refreshHours"];
   readonly installer: Installer;
-  readonly store: LayerStore;
+  readonly layers: InstalledLayers;
   /** Largest code package once unpacked, in bytes. */
   readonly maxUnpackedBytes: number;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
 }
 
 /** See the module. What it works with belongs to others. */
 export class NpmResolver implements DependencyResolver {
   readonly #options: NpmResolverOptions;
-  /** Installations under way: who wants the same waits for the same. */
-  readonly #installing = new Map<string, Promise<StoredLayer>>();
   /** What code packages declare, by their digest; the one asked for longest ago first. */
   readonly #declared = new Map<string, Promise<readonly string[]>>();
 
@@ -62,7 +54,7 @@ export class NpmResolver implements DependencyResolver {
     const all = [...new Set([...requirements, ...declared].map((line) => line.trim()))];
     if (all.length === 0) return NOTHING;
     const { layer, installed } = await abortable(this.#layerOf(all), signal);
-    return { layer, installed };
+    return { layers: [layer], installed };
   }
 
   /** What a code package declares, as read in a sandbox. */
@@ -77,10 +69,11 @@ export class NpmResolver implements DependencyResolver {
     const { installer, maxUnpackedBytes } = this.#options;
     const reading = installer.run({
       request: { kind: "requirements" },
-      registry: null,
+      hosts: [],
       codePackage,
       maxBytes: maxUnpackedBytes,
       timeoutMs: READ_TIMEOUT_MS,
+      timeoutRule: "packages.npm.timeoutSeconds",
     }).then(({ lines }) => lines);
     // What is wrong with the package its task will say; what was wrong here may not be wrong the next time.
     reading.catch(() => this.#declared.delete(digest));
@@ -90,64 +83,21 @@ export class NpmResolver implements DependencyResolver {
     return reading;
   }
 
-  async #layerOf(requirements: readonly string[]): Promise<StoredLayer> {
-    const { policy, store, refreshHours, now } = this.#options;
-    const { registry, allow, minimumAgeDays, maxPackages, maxMb } = policy;
-    const key = JSON.stringify([
-      "npm",
-      LAYER_FORMAT,
-      { registry, allow, minimumAgeDays, maxPackages, maxMb },
-      requirements,
-    ]);
-    const stored = await store.find(key);
-    if (stored !== undefined && now() - stored.resolvedAtMs < refreshHours * MS_PER_HOUR) return stored;
-    let installing = this.#installing.get(key);
-    if (installing === undefined) {
-      installing = this.#install(key, requirements).finally(() => this.#installing.delete(key));
-      installing.catch(() => {});
-      this.#installing.set(key, installing);
-    }
-    try {
-      return await installing;
-    } catch (error) {
-      if (stored === undefined || !(error instanceof ServiceError) || !isOutage(error)) throw error;
-      logger.warn("Packages cannot be refreshed, and those that were installed before are used: {error}", {
-        error: messageOf(error),
-      });
-      return stored;
-    }
-  }
-
-  async #install(key: string, requirements: readonly string[]): Promise<StoredLayer> {
-    const { policy, caCerts, installer, store, now } = this.#options;
+  #layerOf(requirements: readonly string[]): Promise<StoredLayer> {
+    const { policy, caCerts, installer, layers } = this.#options;
     const { registry, allow, minimumAgeDays, maxPackages, maxMb, timeoutSeconds } = policy;
-    const nowMs = now();
+    const rules = { registry, allow, minimumAgeDays, maxPackages, maxMb };
     const maxBytes = maxMb * MEGABYTE;
-    const { lines, layer } = await installer.run({
-      request: { kind: "npm", registry, caCerts, requirements, allow, minimumAgeDays, maxPackages, maxBytes, nowMs },
-      registry,
-      maxBytes,
-      timeoutMs: timeoutSeconds * 1_000,
-    });
-    if (!lines.every((line) => INSTALLED.test(line))) {
+    return layers.get(JSON.stringify(["npm", LAYER_FORMAT, rules, requirements]), async (nowMs) => {
+      const result = await installer.run({
+        request: { kind: "npm", registry, caCerts, requirements, allow, minimumAgeDays, maxPackages, maxBytes, nowMs },
+        hosts: [hostOf(registry)],
+        maxBytes,
+        timeoutMs: timeoutSeconds * 1_000,
+        timeoutRule: "packages.npm.timeoutSeconds",
+      });
+      if (result.lines.every((line) => INSTALLED.test(line))) return result;
       throw new ServiceError("SANDBOX_LOST", "Cannot install packages: the installer's answer is malformed");
-    }
-    const stored = { layer, installed: lines, resolvedAtMs: nowMs };
-    try {
-      await store.keep(key, stored);
-    } catch (error) {
-      // The task has what it needs; the next one installs again.
-      logger.warn("Cannot keep installed packages: {error}", { error: messageOf(error) });
-    }
-    logger.info("Installed {count} packages: {packages}", {
-      count: lines.length,
-      packages: lines.slice(0, 20).join(" "),
     });
-    return stored;
   }
-}
-
-/** Whether the registry, or an installer, is at fault, and not what was asked for. */
-function isOutage({ code }: ServiceError): boolean {
-  return code === "TASK_FAILED" || code === "TASK_TIMEOUT" || code === "SANDBOX_LOST";
 }

@@ -4,7 +4,7 @@
  */
 
 import { faultOfPath } from "../../../workers/package/entry_name.ts";
-import { UnusablePackageError } from "./distribution.ts";
+import { UnusablePackageError } from "../../../workers/package/python/distribution.ts";
 
 /** Folders below one another; a link to a folder that it is in would go on for ever. */
 const MAX_DEPTH = 32;

@@ -5,14 +5,14 @@
 
 import { join } from "node:path";
 import { messageOf, ServiceError } from "../../errors.ts";
-import { quote } from "../errors.ts";
-import type { Distribution, PackageBounds } from "./distribution.ts";
+import { show } from "../../../workers/package/limits.ts";
+import type { Distribution, PackageBounds } from "../../../workers/package/python/distribution.ts";
 import { FolderFiles, moduleOf } from "./folder_files.ts";
 import { InstalledPackage } from "./installed_package.ts";
-import { isName, normalizeName } from "./name.ts";
-import { tryParseVersion } from "./version.ts";
+import { isName, normalizeName } from "../../../workers/package/python/name.ts";
+import { tryParseVersion } from "../../../workers/package/python/version.ts";
 import { Wheel } from "./wheel.ts";
-import { tryParseWheelName } from "./wheel_name.ts";
+import { tryParseWheelName } from "../../../workers/package/python/wheel_name.ts";
 
 /** Entries of one folder that are looked at. */
 const MAX_ENTRIES = 20_000;
@@ -20,7 +20,7 @@ const MAX_ENTRIES = 20_000;
 const SETTLE_MS = 2_000;
 
 /** Packages by their normalised names. */
-export type PackageIndex = ReadonlyMap<string, readonly Distribution[]>;
+export type FolderContents = ReadonlyMap<string, readonly Distribution[]>;
 
 /** The index of one folder, read again when the folder changes. */
 export class FolderIndex {
@@ -28,7 +28,7 @@ export class FolderIndex {
   readonly #bounds: PackageBounds;
   /** Wheels by the names of their files; they notice themselves when a file becomes another one. */
   #wheels = new Map<string, Wheel>();
-  #read: { readonly index: PackageIndex; readonly state: string; readonly isSettled: boolean } | undefined;
+  #read: { readonly index: FolderContents; readonly state: string; readonly isSettled: boolean } | undefined;
 
   constructor(path: string, bounds: PackageBounds) {
     this.#path = path;
@@ -39,7 +39,7 @@ export class FolderIndex {
    * What lies in it now.
    * @throws {ServiceError} `INTERNAL` when the folder cannot be read: nothing of the caller's
    */
-  async current(): Promise<PackageIndex> {
+  async current(): Promise<FolderContents> {
     try {
       const { mtime, dev, ino } = await Deno.stat(this.#path);
       const state = `${mtime?.getTime()} ${dev} ${ino}`;
@@ -50,13 +50,13 @@ export class FolderIndex {
       return index;
     } catch (cause) {
       const state = messageOf(cause);
-      throw new ServiceError("INTERNAL", `Cannot read the folder of Python packages ${quote(this.#path)}: ${state}`, {
+      throw new ServiceError("INTERNAL", `Cannot read the folder of Python packages ${show(this.#path)}: ${state}`, {
         cause,
       });
     }
   }
 
-  async #scan(): Promise<PackageIndex> {
+  async #scan(): Promise<FolderContents> {
     const root = await Deno.realPath(this.#path);
     const names: string[] = [];
     for await (const { name } of Deno.readDir(root)) {

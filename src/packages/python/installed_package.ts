@@ -6,14 +6,19 @@
  */
 
 import type { PythonVersion } from "../../../workers/protocol.ts";
-import { type Distribution, type PackageBounds, type PackageFiles, UnusablePackageError } from "./distribution.ts";
+import {
+  type Distribution,
+  type PackageBounds,
+  type PackageFiles,
+  UnusablePackageError,
+} from "../../../workers/package/python/distribution.ts";
 import { FolderFiles } from "./folder_files.ts";
-import type { PackageMetadata } from "./metadata.ts";
-import { normalizeName } from "./name.ts";
-import { platformOf } from "./platform.ts";
-import { parseRecord } from "./record.ts";
-import type { Version } from "./version.ts";
-import { parseOwnMetadata } from "./wheel.ts";
+import type { PackageMetadata } from "../../../workers/package/python/metadata.ts";
+import { normalizeName } from "../../../workers/package/python/name.ts";
+import { platformOf } from "../../../workers/package/python/platform.ts";
+import { parseRecord } from "../../../workers/package/python/record.ts";
+import type { Version } from "../../../workers/package/python/version.ts";
+import { parseOwnMetadata } from "../../../workers/package/python/wheel_archive.ts";
 
 /** Code for a machine, which WebAssembly is one of. */
 const EXTENSION_MODULE = /\.(?:so|pyd|dll|dylib)(?:\.\d+)*$/;
@@ -124,7 +129,7 @@ export class InstalledPackage implements Distribution {
   }
 
   async #readMetadata(): Promise<PackageMetadata> {
-    if (this.#info === undefined) return { name: this.name, version: "", requires: [], requiresPython: [] };
+    if (this.#info === undefined) return parseOwnMetadata(`Name: ${this.name}`);
     const text = await this.#infoText("METADATA") ?? await this.#infoText("PKG-INFO") ??
       await this.#folder.tryReadText(this.#info, MAX_METADATA_BYTES);
     if (text === undefined) throw new UnusablePackageError("it has neither METADATA nor PKG-INFO");

@@ -1,20 +1,26 @@
 /**
- * A folder of Python packages that tasks may ask for, and nothing but that folder: no index is asked, no code of a
- * package runs.
+ * A folder of Python packages that tasks may ask for; no code of a package runs.
  * @module
  */
 
 import type { PythonVersion } from "../../../workers/protocol.ts";
 import { abortable } from "../../async/abortable.ts";
 import { messageOf, ServiceError } from "../../errors.ts";
-import { quote } from "../errors.ts";
-import type { Distribution, PackageBounds } from "./distribution.ts";
-import { FolderIndex, type PackageIndex } from "./folder_index.ts";
-import { packLayer, reading } from "./layer.ts";
+import { show } from "../../../workers/package/limits.ts";
+import type { LocalPackage } from "../../../workers/install_protocol.ts";
+import {
+  type Distribution,
+  type PackageBounds,
+  type PackageIndex,
+  UnusablePackageError,
+} from "../../../workers/package/python/distribution.ts";
+import { formatVersion } from "../../../workers/package/python/version.ts";
+import { type FolderContents, FolderIndex } from "./folder_index.ts";
+import { packLayer, reading } from "../../../workers/package/python/layer.ts";
 import { type Layer, LayerCache } from "./layer_cache.ts";
-import { parseRequirementLines } from "./requirement_lines.ts";
-import { pinOf } from "./preference.ts";
-import { resolve } from "./resolver.ts";
+import { parseRequirementLines } from "../../../workers/package/python/requirement_lines.ts";
+import { pinOf } from "../../../workers/package/python/preference.ts";
+import { resolve } from "../../../workers/package/python/resolver.ts";
 
 /** Options of {@linkcode Wheelhouse.open}. */
 export interface WheelhouseOptions {
@@ -42,6 +48,12 @@ export interface ResolvedPackages {
   readonly installed: readonly string[];
 }
 
+/** A package, and what an installer is told of it. */
+export interface DescribedDistribution {
+  readonly distribution: Distribution;
+  readonly description: LocalPackage;
+}
+
 /** A folder of packages. */
 export class Wheelhouse {
   readonly #index: FolderIndex | undefined;
@@ -53,7 +65,7 @@ export class Wheelhouse {
     this.#index = path === "" ? undefined : new FolderIndex(path, bounds);
     this.#place = path === ""
       ? "the service, which was given no folder of packages (PYTHON_PACKAGES_DIR)"
-      : `the folder of packages ${quote(path)}`;
+      : `the folder of packages ${show(path)}`;
     this.#bounds = bounds;
     this.#layers = new LayerCache(maxCacheBytes);
   }
@@ -74,6 +86,43 @@ export class Wheelhouse {
     return wheelhouse;
   }
 
+  /** Normalised names of the packages that it has. @throws {ServiceError} `INTERNAL` when it cannot be read */
+  async names(): Promise<ReadonlySet<string>> {
+    return new Set((await this.#contents()).keys());
+  }
+
+  /**
+   * Describes packages for an installer, and those of its own that these need in turn.
+   *
+   * @param options `hashes` says whether digests are wanted, which takes reading the files
+   */
+  async describe(
+    names: Iterable<string>,
+    { version, hashes }: { readonly version: PythonVersion; readonly hashes: boolean },
+  ): Promise<DescribedDistribution[]> {
+    const contents = await this.#contents();
+    const described: DescribedDistribution[] = [];
+    const open = new Set(names);
+    // A set gives what is added while it is gone through.
+    for (const name of open) {
+      for (const distribution of contents.get(name) ?? []) {
+        const { description, needs } = await describe(distribution, { version, hashes });
+        described.push({ distribution, description });
+        for (const need of needs) open.add(need);
+      }
+    }
+    return described;
+  }
+
+  /**
+   * Makes a layer of packages that were chosen.
+   * @throws {PackageError | ServiceError} as {@linkcode resolve}
+   */
+  async pack(chosen: readonly Distribution[], signal: AbortSignal): Promise<ResolvedPackages> {
+    const { bytes, digest } = await abortable(this.#layerOf(chosen), signal);
+    return { layer: bytes, digest, installed: chosen.map((distribution) => pinOf(distribution)) };
+  }
+
   /**
    * Finds packages for requirements, the newest versions that fit together, and makes a layer of them.
    *
@@ -85,16 +134,48 @@ export class Wheelhouse {
   async resolve({ version, requirements, signal }: ResolveRequest): Promise<ResolvedPackages> {
     signal.throwIfAborted();
     const parsed = parseRequirementLines(requirements);
-    const index: PackageIndex = parsed.length === 0 ? new Map() : await this.#index?.current() ?? new Map();
-    const chosen = await resolve(parsed, { version, index, place: this.#place, signal });
-    const { bytes, digest } = await abortable(this.#layerOf(chosen), signal);
-    return { layer: bytes, digest, installed: chosen.map((distribution) => pinOf(distribution)) };
+    const contents: FolderContents = parsed.length === 0 ? new Map() : await this.#contents();
+    const index: PackageIndex = { find: (name) => Promise.resolve(contents.get(name)) };
+    return await this.pack(await resolve(parsed, { version, index, place: this.#place, signal }), signal);
+  }
+
+  async #contents(): Promise<FolderContents> {
+    return await this.#index?.current() ?? new Map();
   }
 
   async #layerOf(chosen: readonly Distribution[]): Promise<Layer> {
     if (chosen.length === 0) return NO_PACKAGES;
     const states = await Promise.all(chosen.map((distribution) => reading(distribution, () => distribution.refresh())));
     return await this.#layers.get(states.join("\n"), () => packLayer(chosen, this.#bounds));
+  }
+}
+
+async function describe(
+  distribution: Distribution,
+  { version, hashes }: { readonly version: PythonVersion; readonly hashes: boolean },
+): Promise<{ readonly description: LocalPackage; readonly needs: readonly string[] }> {
+  const { name, wheelName } = distribution;
+  const head = {
+    name,
+    version: distribution.version === undefined ? null : formatVersion(distribution.version),
+    wheel: wheelName?.fileName ?? null,
+  };
+  try {
+    await distribution.refresh();
+    const unusable = await distribution.unusableOn(version);
+    if (unusable !== undefined) throw new UnusablePackageError(unusable);
+    const { source: { headers, requiresText = null }, requires } = await distribution.metadata();
+    const sha256 = hashes ? await distribution.digest("sha256") ?? null : null;
+    return {
+      description: { ...head, unusable: null, headers, requiresText, sha256 },
+      needs: requires.map((requirement) => requirement.name),
+    };
+  } catch (error) {
+    if (!(error instanceof UnusablePackageError)) throw error;
+    return {
+      description: { ...head, unusable: error.message, headers: "", requiresText: null, sha256: null },
+      needs: [],
+    };
   }
 }
 

@@ -68,7 +68,7 @@ export function anyFrame(random: Random, taskId: number): Uint8Array {
     () =>
       encodePackageTask(
         taskId,
-        { ...limits, ...PACKAGE, layer: tail(random), codePackage: tail(random) },
+        { ...limits, ...PACKAGE, layers: [tail(random), tail(random)], codePackage: tail(random) },
         random.pick(PACKAGE_KINDS),
       ),
     () =>

@@ -302,7 +302,7 @@ const NODE_MESSAGE: Omit<NodeTask, "maxOutputBytes"> = { ...COMMON, nodeType: "N
 const PACKAGE_MESSAGE: Omit<PackageTask, "maxOutputBytes"> = {
   ...COMMON,
   maxConsoleBytes: 1_000,
-  layer: new Uint8Array(),
+  layers: [],
   codePackage: new Uint8Array(200_000),
   options: {
     entryPoint: "",

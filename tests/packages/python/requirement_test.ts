@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { holds, parseMarker } from "../../../src/packages/python/marker.ts";
-import { parseHeaders, parseMetadata } from "../../../src/packages/python/metadata.ts";
-import { platformOf, supportedTags } from "../../../src/packages/python/platform.ts";
-import { formatRequirement, parseRequirement } from "../../../src/packages/python/requirement.ts";
-import { parseRequirementLines } from "../../../src/packages/python/requirement_lines.ts";
-import { compareBuilds, tryParseWheelName } from "../../../src/packages/python/wheel_name.ts";
-import { formatVersion } from "../../../src/packages/python/version.ts";
+import { holds, parseMarker } from "../../../workers/package/python/marker.ts";
+import { parseHeaders, parseMetadata } from "../../../workers/package/python/metadata.ts";
+import { platformOf, supportedTags } from "../../../workers/package/python/platform.ts";
+import { formatRequirement, parseRequirement } from "../../../workers/package/python/requirement.ts";
+import { parseRequirementLines } from "../../../workers/package/python/requirement_lines.ts";
+import { compareBuilds, tryParseWheelName } from "../../../workers/package/python/wheel_name.ts";
+import { formatVersion } from "../../../workers/package/python/version.ts";
 
 /** Texts, mostly of PEP 508 itself, and what they come to. */
 const REQUIREMENTS: readonly [text: string, formatted: string][] = [

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
-import { fits, namesPrerelease, tryParseSpecifiers } from "../../../src/packages/python/specifier.ts";
-import { compareVersions, formatVersion, isPrerelease, tryParseVersion } from "../../../src/packages/python/version.ts";
+import { fits, namesPrerelease, tryParseSpecifiers } from "../../../workers/package/python/specifier.ts";
+import {
+  compareVersions,
+  formatVersion,
+  isPrerelease,
+  tryParseVersion,
+} from "../../../workers/package/python/version.ts";
 
 function version(text: string) {
   const parsed = tryParseVersion(text);

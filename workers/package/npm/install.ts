@@ -10,7 +10,7 @@ import { show } from "../limits.ts";
 import { TaskError } from "../../task_error.ts";
 import { buildLayer, type UnpackedPackage } from "./build_layer.ts";
 import { encodeLayer } from "./layer_index.ts";
-import { Registry } from "./registry.ts";
+import { Registry } from "../registry.ts";
 import { type ChosenPackage, resolvePackages } from "./resolve.ts";
 import { readTarball } from "./tarball.ts";
 
@@ -33,7 +33,11 @@ export interface Installed {
  * @throws {TaskError} with what is wrong, and the policy's rule where it is one
  */
 export async function installNpm(request: NpmInstallRequest, fetchFunction: typeof fetch): Promise<Installed> {
-  const registry = new Registry(request.registry, fetchFunction);
+  const registry = new Registry({
+    url: request.registry,
+    rule: "packages.npm.registry",
+    fetch: fetchFunction,
+  });
   const { packages, roots } = await resolvePackages(request, registry);
   const unpacked = await fetchAll(packages, registry, request.maxBytes);
   const { index, files } = buildLayer(roots, unpacked);

@@ -23,10 +23,10 @@ export const PACKAGES_FOLDER = ".packages";
 /** The files to write: the package's own with its imports replaced, and what they lead to. */
 export function linkPackage(
   opened: Pick<DenoPackage, "files" | "modules" | "dependencies">,
-  layer: Uint8Array,
+  layer: Uint8Array | undefined,
   limits: PackageLimits,
 ): Map<string, Uint8Array> {
-  if (layer.length === 0) {
+  if (layer === undefined) {
     const [first] = opened.dependencies;
     if (first !== undefined) throw notInstalled(first, "nothing is installed here (policy: packages.npm.allowed)");
     return new Map(opened.files);

@@ -8,8 +8,9 @@
 import type { NpmInstallRequest } from "../../install_protocol.ts";
 import { parseDependencies } from "../dependencies.ts";
 import { show } from "../limits.ts";
+import { matchesPattern } from "../name_pattern.ts";
 import { TaskError } from "../../task_error.ts";
-import type { Registry } from "./registry.ts";
+import type { Registry } from "../registry.ts";
 import { isRange, isVersion, versionsIn } from "./versions.ts";
 
 const MS_PER_DAY = 86_400_000;
@@ -123,7 +124,7 @@ class Resolver {
     if (!PACKAGE_NAME.test(name) || name.length > MAX_NAME_LENGTH) {
       throw new TaskError("INVALID_TASK", `Cannot install ${show(name)}: it is no name of a package`);
     }
-    if (!allow.some((pattern) => matches(name, pattern))) {
+    if (!allow.some((pattern) => matchesPattern(name, pattern))) {
       throw new TaskError(
         "SECURITY_VIOLATION",
         `Cannot install ${show(name)}: the policy does not allow it (packages.npm.allow)`,
@@ -215,13 +216,6 @@ class Resolver {
 }
 
 /** Whether a pattern of the policy covers a name: `*` stands for any text. */
-function matches(name: string, pattern: string): boolean {
-  const [before = "", ...rest] = pattern.split("*");
-  if (rest.length === 0) return name === pattern;
-  const after = rest.join("*");
-  return name.startsWith(before) && name.endsWith(after) && name.length >= before.length + after.length;
-}
-
 function entriesOf(value: unknown): Entries {
   return typeof value === "object" && value !== null ? value as Entries : {}; // each value is looked at before it is used
 }

@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { PythonVersion } from "../../../workers/protocol.ts";
+import type { PythonVersion } from "../../protocol.ts";
 import type { PackageMetadata } from "./metadata.ts";
 import type { Version } from "./version.ts";
 import type { WheelName } from "./wheel_name.ts";
@@ -29,6 +29,8 @@ export interface Distribution {
   readonly version: Version | undefined;
   /** Of a wheel; `undefined` for a folder as an installer leaves it. */
   readonly wheelName: WheelName | undefined;
+  /** Whether its author has taken it back: then only who names its very version gets it (PEP 592). */
+  readonly isYanked?: boolean;
   /** Forgets what was read of its files if they changed since. @returns what tells them from other files */
   refresh(): Promise<string>;
   /** Why it cannot be used on a version of Python, as the end of a sentence about it; `undefined` when it can. */
@@ -44,4 +46,13 @@ export interface Distribution {
 /** A package is not what it should be: its message is the end of a sentence about it, `it has no METADATA` say. */
 export class UnusablePackageError extends Error {
   override readonly name = "UnusablePackageError";
+}
+
+/** Where packages are found, by their normalised names. */
+export interface PackageIndex {
+  /**
+   * Every version that there is of a package, usable or not; `undefined` when there is no such package.
+   * @throws {PackageError} when it may not be had
+   */
+  find(name: string): Promise<readonly Distribution[] | undefined>;
 }

@@ -4,8 +4,9 @@
  */
 
 import { type Zippable, zipSync } from "fflate";
-import { PackageError, quote } from "../errors.ts";
-import { type Distribution, type PackageBounds, UnusablePackageError } from "./distribution.ts";
+import { show } from "../limits.ts";
+import { PackageError } from "./package_error.ts";
+import { type Distribution, type PackageBounds, type PackageFiles, UnusablePackageError } from "./distribution.ts";
 import { pinOf } from "./preference.ts";
 
 /**
@@ -25,7 +26,7 @@ export async function packLayer(distributions: readonly Distribution[], bounds: 
       if (other !== undefined && isSame(other.content, content)) continue;
       if (other !== undefined) {
         const both = `${pinOf(other.owner, " ")} and ${pinOf(owner, " ")}`;
-        throw new PackageError(`${both} both have a file ${quote(path)}, and they differ`);
+        throw new PackageError(`${both} both have a file ${show(path)}, and they differ`);
       }
       files.set(path, { content, owner });
       size += content.length;
@@ -34,11 +35,27 @@ export async function packLayer(distributions: readonly Distribution[], bounds: 
   }
   const entries: Zippable = {};
   for (const [path, { content }] of [...files].sort(([a], [b]) => a < b ? -1 : 1)) {
-    if (path === "__proto__") throw new PackageError(`a package has a file ${quote(path)}, which no module can be`);
+    if (path === "__proto__") throw new PackageError(`a package has a file ${show(path)}, which no module can be`);
     entries[path] = content;
   }
   // A zip has local time, and fflate takes it from the date's local fields: this is noon in every time zone.
   return zipSync(entries, { level: 0, mtime: new Date(1980, 0, 1, 12) });
+}
+
+/**
+ * Joins the files of layers.
+ * @throws {PackageError} `INVALID_TASK` when a file of two layers is not the same in both
+ */
+export function mergeLayers(first: PackageFiles, others: readonly PackageFiles[]): PackageFiles {
+  const files = new Map(first);
+  for (const [path, content] of others.flatMap((other) => [...other])) {
+    const there = files.get(path);
+    if (there !== undefined && !isSame(there, content)) {
+      throw new PackageError(`two of them have a file ${show(path)}, and they differ`);
+    }
+    files.set(path, content);
+  }
+  return files;
 }
 
 /** Reads something of a package. @throws {PackageError} naming the package, in place of {@linkcode UnusablePackageError} */

@@ -17,6 +17,16 @@ export interface PackageMetadata {
   readonly requires: readonly Requirement[];
   /** Versions of Python that it is for. */
   readonly requiresPython: SpecifierSet;
+  /** What it was read from. */
+  readonly source: MetadataSource;
+}
+
+/** The texts that a package's metadata is in. */
+export interface MetadataSource {
+  /** Of `METADATA` or `PKG-INFO`, without the description below them. */
+  readonly headers: string;
+  /** Setuptools' `requires.txt`, which counts where the headers name no requirement. */
+  readonly requiresText?: string;
 }
 
 /** A package may need so many others. */
@@ -24,7 +34,7 @@ const MAX_REQUIREMENTS = 2_000;
 
 /**
  * Reads `METADATA` or `PKG-INFO`.
- * @param requiresText of setuptools' `requires.txt`, which counts where the headers name no requirement
+ * @param requiresText see {@linkcode MetadataSource}
  * @throws {PackageError | SyntaxError} for a requirement that cannot be read
  */
 export function parseMetadata(text: string, requiresText?: string): PackageMetadata {
@@ -41,7 +51,12 @@ export function parseMetadata(text: string, requiresText?: string): PackageMetad
       ? lines.map(parseRequirement)
       : parseRequiresText(requiresText),
     requiresPython,
+    source: { headers: headersOf(text), ...(requiresText === undefined ? {} : { requiresText }) },
   };
+}
+
+function headersOf(text: string): string {
+  return text.slice(0, /^\r?$/m.exec(text)?.index);
 }
 
 /** Headers as an e-mail has them (RFC 5322), names in lower case; the description below the first blank line is none. */

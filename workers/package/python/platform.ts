@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { PythonVersion } from "../../../workers/protocol.ts";
+import type { PythonVersion } from "../../protocol.ts";
 import type { MarkerEnvironment } from "./marker.ts";
 
 /** A version of Python in the sandbox. */

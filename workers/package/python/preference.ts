@@ -44,3 +44,14 @@ export function withoutPrereleases(
   const releases = distributions.filter(({ version }) => version === undefined || !isPrerelease(version));
   return releases.length > 0 ? releases : distributions;
 }
+
+/** Leaves out what its author has taken back, unless its very version is asked for. */
+export function withoutYanked(
+  distributions: readonly Distribution[],
+  requirements: readonly Requirement[],
+): readonly Distribution[] {
+  const isNamed = requirements.some(({ specifiers }) =>
+    specifiers.some(({ operator, isPrefix }) => operator === "===" || (operator === "==" && !isPrefix))
+  );
+  return isNamed ? distributions : distributions.filter(({ isYanked = false }) => !isYanked);
+}

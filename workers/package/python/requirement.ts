@@ -4,7 +4,8 @@
  * @module
  */
 
-import { PackageError, quote } from "../errors.ts";
+import { show } from "../limits.ts";
+import { PackageError } from "./package_error.ts";
 import { type Marker, parseMarker } from "./marker.ts";
 import { isName, normalizeName } from "./name.ts";
 import { formatSpecifiers, type SpecifierSet, tryParseSpecifiers } from "./specifier.ts";
@@ -45,12 +46,12 @@ export function parseRequirement(text: string): Requirement {
   if (head === null || !isName(name)) throw faulty(text, "it does not begin with the name of a package");
   const rest = trimmed.slice(head[0].length);
   if (rest.startsWith("@")) {
-    throw new PackageError(`${quote(name)} is asked for by URL, and only what the service has can be installed`);
+    throw new PackageError(`${show(name)} is asked for by URL, and only what the service has can be installed`);
   }
   const [versions, marker] = splitMarker(rest);
   const specifiers = tryParseSpecifiers(withoutParentheses(versions));
   if (specifiers === undefined) {
-    throw faulty(text, `${quote(versions)} does not say which versions, as ">=1.2,<2" would`);
+    throw faulty(text, `${show(versions)} does not say which versions, as ">=1.2,<2" would`);
   }
   return {
     name: normalizeName(name),
@@ -79,7 +80,7 @@ function parseExtras(list: string | undefined, text: string): string[] {
   if (list === undefined || list.trim() === "") return [];
   const extras = list.split(",").map((extra) => extra.trim());
   const wrong = extras.find((extra) => !isName(extra));
-  if (wrong !== undefined) throw faulty(text, `${quote(wrong)} cannot name an extra`);
+  if (wrong !== undefined) throw faulty(text, `${show(wrong)} cannot name an extra`);
   return [...new Set(extras.map(normalizeName))];
 }
 
@@ -93,5 +94,5 @@ function parseItsMarker(marker: string, text: string): Marker {
 }
 
 function faulty(text: string, state: string, options?: ErrorOptions): PackageError {
-  return new PackageError(`the requirement ${quote(text)} cannot be read: ${state}`, options);
+  return new PackageError(`the requirement ${show(text)} cannot be read: ${state}`, options);
 }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { PackageError, quote } from "../errors.ts";
+import { show } from "../limits.ts";
+import { PackageError } from "./package_error.ts";
 import { parseRequirement, type Requirement } from "./requirement.ts";
 
 /** Requirements of one task, and characters of one, continuations joined. */
@@ -59,7 +60,7 @@ function parseLine(line: string): Requirement {
   const hashes = options.map(parseHash);
   if (isPlace(text)) {
     throw new PackageError(
-      `${quote(withoutPassword(text))} is an URL or a path, and only what the service has can be installed, by name`,
+      `${show(withoutPassword(text))} is an URL or a path, and only what the service has can be installed, by name`,
     );
   }
   return { ...parseRequirement(text), hashes };
@@ -79,7 +80,7 @@ function parseHash(option: string): string {
   if (name === "") throw notOffered(option);
   if (!Object.hasOwn(HASH_LENGTHS, name) || digest.length !== HASH_LENGTHS[name]) {
     throw new PackageError(
-      `${quote(option)} is no hash of a file: it takes one of ${
+      `${show(option)} is no hash of a file: it takes one of ${
         Object.keys(HASH_LENGTHS).join(", ")
       } and a colon before its digest in hexadecimal`,
     );
@@ -93,7 +94,7 @@ function notOffered(line: string): PackageError {
   const name = option.startsWith("--") ? option : option.slice(0, 2);
   return new PackageError(
     `the option ${
-      quote(name)
+      show(name)
     } of a requirements file is not offered; packages come from the service, by name and version`,
   );
 }

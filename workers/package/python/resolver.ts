@@ -3,15 +3,15 @@
  * @module
  */
 
-import type { PythonVersion } from "../../../workers/protocol.ts";
-import { PackageError, quote } from "../errors.ts";
-import { type Distribution, UnusablePackageError } from "./distribution.ts";
-import type { PackageIndex } from "./folder_index.ts";
+import type { PythonVersion } from "../../protocol.ts";
+import { show } from "../limits.ts";
+import { PackageError } from "./package_error.ts";
+import { type Distribution, type PackageIndex, UnusablePackageError } from "./distribution.ts";
 import { holds, type MarkerEnvironment } from "./marker.ts";
 import type { PackageMetadata } from "./metadata.ts";
 import { isProvided, platformOf, supportedTags } from "./platform.ts";
 import { formatRequirement, type Requirement } from "./requirement.ts";
-import { inOrder, pinOf, withoutPrereleases } from "./preference.ts";
+import { inOrder, pinOf, withoutPrereleases, withoutYanked } from "./preference.ts";
 import { fits, formatSpecifiers } from "./specifier.ts";
 import { formatVersion, tryParseVersion } from "./version.ts";
 
@@ -71,6 +71,8 @@ class Resolver {
   readonly #options: ResolveOptions;
   readonly #environment: MarkerEnvironment;
   readonly #tags: readonly string[];
+  /** What there is of each package that was asked for. */
+  readonly #found = new Map<string, readonly Distribution[] | undefined>();
   /** Whether each package can be used at all, which no choice changes. */
   readonly #usable = new Map<Distribution, Promise<Candidate | { reason: string }>>();
   /** The first reason that a choice failed, which is about the newest versions. */
@@ -85,7 +87,7 @@ class Resolver {
 
   async resolve(requirements: readonly Requirement[]): Promise<Choices> {
     const asked = this.#asked(requirements, [], undefined);
-    const choices = this.#canBe(asked, new Map()) ? await this.#choose(asked, new Map()) : undefined;
+    const choices = await this.#canBe(asked, new Map()) ? await this.#choose(asked, new Map()) : undefined;
     if (choices !== undefined) return choices;
     throw this.#failure ?? new PackageError("no versions of them fit together");
   }
@@ -105,18 +107,19 @@ class Resolver {
     for await (const { distribution, metadata } of this.#candidates(asked)) {
       const chosen = new Map(choices).set(name, { distribution, metadata, asked });
       const needed = this.#neededBy(distribution, metadata, extrasOf(asked));
-      const found = this.#canBe(needed, chosen) ? await this.#choose([...others, ...needed], chosen) : undefined;
+      const found = await this.#canBe(needed, chosen) ? await this.#choose([...others, ...needed], chosen) : undefined;
       if (found !== undefined) return found;
     }
     return undefined;
   }
 
   /** Whether there is something for each that is asked, as far as that shows at once: it saves trying what comes before. */
-  #canBe(asked: readonly Asked[], choices: Choices): boolean {
+  async #canBe(asked: readonly Asked[], choices: Choices): Promise<boolean> {
+    await Promise.all(asked.map(({ requirement }) => this.#find(requirement.name)));
     return asked.every((one) => {
       const { name } = one.requirement;
       const known = choices.get(name);
-      const all = known === undefined ? this.#options.index.get(name) : [known.distribution];
+      const all = known === undefined ? this.#found.get(name) : [known.distribution];
       if (all?.some((distribution) => takes(distribution, one.requirement))) return true;
       const missing = new PackageError(`${describe(one)}, is not in ${this.#options.place}`);
       this.#fail(all === undefined ? missing : this.#conflict([...known?.asked ?? [], one]));
@@ -124,12 +127,15 @@ class Resolver {
     });
   }
 
+  async #find(name: string): Promise<void> {
+    if (!this.#found.has(name)) this.#found.set(name, await this.#options.index.find(name));
+  }
+
   /** Counts what is done, lets others have their turn at times, and ends what nobody waits for. */
   async #step(): Promise<void> {
     this.#options.signal.throwIfAborted();
     if (--this.#stepsLeft < 0) {
-      const failure = this.#failure?.message.replace(/^Cannot install packages: /, "") ??
-        "nothing was tried to the end";
+      const failure = this.#failure?.state ?? "nothing was tried to the end";
       throw new PackageError(`no versions of them were found to fit together in ${MAX_STEPS} steps; first, ${failure}`);
     }
     if (this.#stepsLeft % STEPS_PER_TURN === 0) await new Promise((resume) => setTimeout(resume));
@@ -151,20 +157,21 @@ class Resolver {
     const isNew = next.requirement.extras.some((extra) => !before.includes(extra));
     const needed = isNew ? this.#neededBy(distribution, metadata, next.requirement.extras) : [];
     const chosen = new Map(choices).set(next.requirement.name, { ...known, asked: [...asked, next] });
-    return this.#canBe(needed, chosen) ? await this.#choose([...rest, ...needed], chosen) : undefined;
+    return await this.#canBe(needed, chosen) ? await this.#choose([...rest, ...needed], chosen) : undefined;
   }
 
   /** Packages that fit all that is asked of one name, the best first; none leaves a failure behind. */
   async *#candidates(asked: readonly Asked[]): AsyncGenerator<Candidate> {
     const [first] = asked;
     if (first === undefined) return;
-    const all = this.#options.index.get(first.requirement.name) ?? [];
-    const fitting = inOrder(all, this.#tags).filter((distribution) =>
-      asked.every(({ requirement }) => takes(distribution, requirement))
+    const all = this.#found.get(first.requirement.name) ?? [];
+    const requirements = asked.map(({ requirement }) => requirement);
+    const fitting = withoutYanked(inOrder(all, this.#tags), requirements).filter((distribution) =>
+      requirements.every((requirement) => takes(distribution, requirement))
     );
     if (fitting.length === 0) this.#fail(this.#conflict(asked));
     const reasons: string[] = [];
-    for (const distribution of withoutPrereleases(fitting, asked.map(({ requirement }) => requirement))) {
+    for (const distribution of withoutPrereleases(fitting, requirements)) {
       const result = await this.#examine(distribution, asked);
       if ("distribution" in result) yield result;
       else reasons.push(`${pinOf(distribution, " ")}: ${result.reason}`);
@@ -221,12 +228,15 @@ class Resolver {
   #conflict(asked: readonly Asked[]): PackageError {
     const [first, ...others] = asked;
     if (first === undefined) return new PackageError("nothing is asked for");
-    const versions = inOrder(this.#options.index.get(first.requirement.name) ?? [], this.#tags)
+    const versions = inOrder(this.#found.get(first.requirement.name) ?? [], this.#tags)
       .map(({ version }) => version === undefined ? "one without a version" : formatVersion(version));
     const each = [...new Set(versions)];
+    const whole = [describe(first), ...others.map(describe)].join(", and ");
+    if (each.length === 0) {
+      return new PackageError(`${whole}: ${this.#options.place} has no wheel of it, and nothing is built here`);
+    }
     const shown = each.slice(0, MAX_VERSIONS_SHOWN).join(", ");
     const more = each.length > MAX_VERSIONS_SHOWN ? ` and ${each.length - MAX_VERSIONS_SHOWN} more` : "";
-    const whole = [describe(first), ...others.map(describe)].join(", and ");
     return new PackageError(`${whole}: no version fits, ${this.#options.place} has ${shown}${more}`);
   }
 
@@ -254,5 +264,5 @@ function extrasOf(asked: readonly Asked[]): string[] {
 }
 
 function describe({ requirement, by }: Asked): string {
-  return `${quote(formatRequirement(requirement))}, which ${by ?? "the task"} asks for`;
+  return `${show(formatRequirement(requirement))}, which ${by ?? "the task"} asks for`;
 }

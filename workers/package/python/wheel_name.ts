@@ -8,6 +8,8 @@ import { tryParseVersion, type Version } from "./version.ts";
 
 /** What the name of a wheel says. */
 export interface WheelName {
+  /** The name itself. */
+  readonly fileName: string;
   /** Normalised. */
   readonly name: string;
   readonly version: Version;
@@ -37,6 +39,7 @@ export function tryParseWheelName(fileName: string): WheelName | undefined {
   const tags = expandTags(pythons, abis, platforms);
   if (tags === undefined) return undefined;
   return {
+    fileName,
     name: normalizeName(name),
     version,
     build: build === undefined ? undefined : [BigInt(build[1] ?? 0), build[2] ?? ""],
