@@ -153,7 +153,8 @@ async function entryOf(fileName: string, source: FakeFile | readonly string[]): 
   const file: FakeFile = { ageDays: 100, ...isList(source) ? { requires: source } : source };
   if (!fileName.endsWith(".whl")) return { fileName, file, bytes: new Uint8Array(1), metadata: "" };
   const bytes = (await wheelBytes(fileName, file)).slice();
-  const files = [...readZip(bytes, DEFAULT_PACKAGE_LIMITS)];
+  // Wheels may be what no reader takes; then nothing lies beside them.
+  const files = file.metadata === undefined ? [] : [...readZip(bytes, DEFAULT_PACKAGE_LIMITS)];
   const found = files.find(([path]) => path.endsWith(".dist-info/METADATA"))?.[1];
   return { fileName, file, bytes, metadata: new TextDecoder().decode(found) };
 }
@@ -166,8 +167,8 @@ function metadataOf({ file, metadata }: Entry): string {
   return typeof file.metadata === "string" ? file.metadata : metadata;
 }
 
-function requiresPythonOf({ metadata }: Entry): { readonly "requires-python"?: string } {
-  const found = parseHeaders(metadata).find(([name]) => name === "requires-python")?.[1];
+function requiresPythonOf({ file }: Entry): { readonly "requires-python"?: string } {
+  const found = parseHeaders(file.headers ?? "").find(([name]) => name === "requires-python")?.[1];
   return found === undefined ? {} : { "requires-python": found };
 }
 
