@@ -3,20 +3,20 @@
  * @module
  */
 
-import type { AssetReply, HostFileName } from "./protocol.ts";
+import type { AssetName, AssetReply } from "./protocol.ts";
 
 /** Questions that the host has not answered yet. */
 export class AssetRequests {
-  readonly #send: (name: HostFileName) => void;
-  readonly #waiting = new Map<HostFileName, PromiseWithResolvers<Uint8Array<ArrayBuffer>>>();
+  readonly #send: (name: AssetName) => void;
+  readonly #waiting = new Map<AssetName, PromiseWithResolvers<Uint8Array<ArrayBuffer>>>();
 
   /** @param send asks the host, whose answer goes to {@linkcode settle} */
-  constructor(send: (name: HostFileName) => void) {
+  constructor(send: (name: AssetName) => void) {
     this.#send = send;
   }
 
   /** Gives an asset's bytes. While an answer is due, all who ask for the same asset get the one buffer. */
-  load(name: HostFileName): Promise<Uint8Array<ArrayBuffer>> {
+  load(name: AssetName): Promise<Uint8Array<ArrayBuffer>> {
     let waiting = this.#waiting.get(name);
     if (waiting === undefined) {
       waiting = Promise.withResolvers();

@@ -12,13 +12,14 @@
 import { captureFileFunctions } from "./granted_files.ts";
 import { networkApi } from "./granted_network_api.ts";
 import type {
+  AssetName,
   AssetReply,
   FilesReply,
   FilesToWrite,
-  HostFileName,
   PackageOptions,
   PythonSnapshot,
   PythonStart,
+  PythonWasm,
 } from "./protocol.ts";
 
 /** What stays. All else on the global object goes, so that a new runtime API is absent until it is listed here. */
@@ -82,7 +83,7 @@ export function post(bytes: Uint8Array<ArrayBuffer>): void {
 }
 
 /** Asks the host for a file; the answer goes to the receiver of {@linkcode onAsset}. */
-export function requestAsset(name: HostFileName): void {
+export function requestAsset(name: AssetName): void {
   apply(postMessage, globalThis, [name]);
 }
 
@@ -169,9 +170,14 @@ export function onAsset(receive: (reply: AssetReply) => void): void {
   assetReceiver = receive;
 }
 
-/** Resolves when the host says what an interpreter is started for. */
+/** Resolves when the host says what an interpreter is started with and for. */
 export function pythonStart(): Promise<PythonStart> {
   return startOfPython.promise;
+}
+
+/** Resolves with CPython when the host has compiled it. */
+export function pythonWasm(): Promise<WebAssembly.Module> {
+  return wasmOfPython.promise;
 }
 
 /** Gives the host what other interpreters start from. */
@@ -184,18 +190,20 @@ let messageReceiver: ((bytes: Uint8Array) => void) | undefined;
 let assetReceiver: ((reply: AssetReply) => void) | undefined;
 let filesReceiver: ((reply: FilesReply) => void) | undefined;
 const startOfPython = Promise.withResolvers<PythonStart>();
+const wasmOfPython = Promise.withResolvers<WebAssembly.Module>();
 const { addEventListener } = EventTarget.prototype;
 const { preventDefault } = Event.prototype;
 const isTrusted = Object.getOwnPropertyDescriptor(Event.prototype, "isTrusted")?.get;
 apply(addEventListener, globalThis, [
   "message",
-  (event: MessageEvent<Uint8Array | AssetReply | FilesReply | PythonStart>) => {
+  (event: MessageEvent<Uint8Array | AssetReply | FilesReply | PythonStart | PythonWasm>) => {
     // Only the runtime makes trusted events; anything dispatched from inside the worker is none.
     if (isTrusted === undefined || apply(isTrusted, event, []) !== true) return;
     const { data } = event;
     if (data instanceof Uint8Array) messageReceiver?.(data);
     else if ("name" in data) assetReceiver?.(data);
     else if ("pythonMode" in data) startOfPython.resolve(data);
+    else if ("pythonWasm" in data) wasmOfPython.resolve(data.pythonWasm);
     else filesReceiver?.(data);
   },
 ]);

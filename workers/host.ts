@@ -20,18 +20,17 @@ import {
   FrameReader,
   FrameWriter,
   isAssetName,
-  isPythonFileName,
   joinPieces,
-  PYTHON_FILE_NAMES,
 } from "./protocol.ts";
 import type {
   FilesReply,
   FilesToWrite,
-  HostFileName,
   ProbeOutcome,
   ProbeTargets,
+  PythonFiles,
   PythonSnapshot,
   PythonStart,
+  PythonWasm,
 } from "./protocol.ts";
 
 /** What the server writes to a host's standard input. */
@@ -205,7 +204,7 @@ class SandboxWorker {
         sealed = true;
       }
       if (data instanceof Uint8Array) this.#writer.send([data]);
-      else if (typeof data === "string") void sendFile(worker, data, this.#bootstrap.python, this.#helpers?.files);
+      else if (typeof data === "string") void sendFile(worker, data, this.#helpers?.files);
       else if (isSnapshot(data)) this.#writeSnapshot(data);
       else if (codeDirectory !== null && isFilesToWrite(data)) this.#write(data, codeDirectory);
     };
@@ -214,12 +213,25 @@ class SandboxWorker {
       this.#fail(String(event.message));
     };
     const { python } = this.#bootstrap;
-    if (python !== null) {
-      this.#flags.fill(0);
-      const start: PythonStart = { pythonMode: python.mode, flags: this.#flags };
-      worker.postMessage(start);
-    }
+    if (python !== null) void this.#startPython(worker, python);
     return worker;
+  }
+
+  /** Once: the files go to the worker, and no host of Python's is renewed. */
+  async #startPython(worker: Worker, python: HostPython): Promise<void> {
+    try {
+      // Without the right to read there is only what was read before.
+      const { files, wasm } = this.#helpers?.interpreter ?? readInterpreter(python);
+      this.#flags.fill(0);
+      const start: PythonStart = { pythonMode: python.mode, files, flags: this.#flags };
+      const { standardLibrary, library, snapshot } = files;
+      const buffers = [standardLibrary, library, ...(snapshot === undefined ? [] : [snapshot])];
+      worker.postMessage(start, buffers.map(({ buffer }) => buffer));
+      const compiled: PythonWasm = { pythonWasm: await wasm };
+      worker.postMessage(compiled);
+    } catch (error) {
+      this.#fail(`its Python cannot be read (${error instanceof Error ? error.name : "unknown error"})`);
+    }
   }
 
   /** Only a host that gets no task makes one. */
@@ -302,24 +314,47 @@ async function relay(
 async function sendFile(
   worker: Worker,
   name: string,
-  python: HostPython | null,
   loaded: ReadonlyMap<string, AssetReply> | undefined,
 ): Promise<void> {
-  if (filesOnTheirWay.has(name)) return;
-  const url = fileUrl(name, python);
-  if (url === undefined) return;
+  if (filesOnTheirWay.has(name) || !isAssetName(name)) return;
   filesOnTheirWay.add(name);
-  // The name has been looked at: it is one of those.
-  const reply = loaded?.get(name) ?? await readAsset(name as HostFileName, url);
+  const reply = loaded?.get(name) ?? await readAsset(name, new URL(name, ASSETS));
   filesOnTheirWay.delete(name);
   // What was loaded ahead is copied: another worker may not come, but the same one may ask again.
   worker.postMessage(reply, "bytes" in reply && loaded === undefined ? [reply.bytes.buffer] : []);
 }
 
-function fileUrl(name: string, python: HostPython | null): URL | string | undefined {
-  if (isAssetName(name)) return new URL(name, ASSETS);
-  if (python === null || !isPythonFileName(name)) return undefined;
-  return name === "snapshot" ? python.snapshotPath : new URL(name, python.filesUrl);
+/** An interpreter's files, and its WebAssembly, which another thread compiles. */
+interface Interpreter {
+  readonly files: PythonFiles;
+  readonly wasm: Promise<WebAssembly.Module>;
+}
+
+/**
+ * Reads what an interpreter is made of, and compiles what has to be: the worker that wants it still starts meanwhile.
+ * @throws {Error} what the file system does
+ */
+function readInterpreter({ filesUrl, mode, snapshotPath }: HostPython): Interpreter {
+  const wasm = WebAssembly.compile(readWhole(new URL("pyodide.asm.wasm", filesUrl)));
+  wasm.catch(() => {});
+  const files = {
+    standardLibrary: readWhole(new URL("python_stdlib.zip", filesUrl)),
+    library: readWhole(new URL("library.zip", filesUrl)),
+    snapshot: mode === "from snapshot" ? readWhole(snapshotPath) : undefined,
+  };
+  return { files, wasm };
+}
+
+/** Reads a file into memory of its size: `Deno.readFile` takes three times as long for 30 MB. */
+function readWhole(path: URL | string): Uint8Array<ArrayBuffer> {
+  using file = Deno.openSync(path);
+  const bytes = new Uint8Array(file.statSync().size);
+  for (let at = 0; at < bytes.length;) {
+    const count = file.readSync(bytes.subarray(at));
+    if (count === null) throw new Error("it has become shorter");
+    at += count;
+  }
+  return bytes;
 }
 
 function isSnapshot(data: unknown): data is PythonSnapshot {
@@ -343,16 +378,18 @@ async function probeHost(
 /** What a host that gives up all of its rights must have loaded before. */
 interface Helpers {
   readonly files: ReadonlyMap<string, AssetReply>;
+  readonly interpreter: Interpreter | undefined;
   readonly prober: Worker;
   /** Writes the files of user code. */
   readonly writer: Worker | undefined;
 }
 
 async function startHelpers({ probeWorkerUrl, codeDirectory, python }: HostBootstrap): Promise<Helpers> {
-  const names = python !== null ? PYTHON_FILE_NAMES : codeDirectory === null ? ASSET_NAMES : [];
-  const replies = await Promise.all(names.map((name) => readAsset(name, fileUrl(name, python) ?? "")));
+  const names = codeDirectory === null ? ASSET_NAMES : [];
+  const replies = await Promise.all(names.map((name) => readAsset(name, new URL(name, ASSETS))));
   return {
     files: new Map(replies.map((reply) => [reply.name, reply])),
+    interpreter: python === null ? undefined : readInterpreter(python),
     prober: await startReady(probeWorkerUrl, "none"),
     writer: codeDirectory === null
       ? undefined

@@ -73,36 +73,41 @@ export const ASSET_NAMES = ["libsamplerate.wasm", "squoosh_resize.wasm"] as cons
 /** One of {@linkcode ASSET_NAMES}. */
 export type AssetName = typeof ASSET_NAMES[number];
 
-/** Files of a Python version that its worker asks for; the last is what an interpreter that was started before has left. */
-export const PYTHON_FILE_NAMES = ["pyodide.asm.wasm", "python_stdlib.zip", "library.zip", "snapshot"] as const;
-
-/** One of {@linkcode PYTHON_FILE_NAMES}. */
-export type PythonFileName = typeof PYTHON_FILE_NAMES[number];
-
-/** What a worker may ask its host for. */
-export type HostFileName = AssetName | PythonFileName;
-
 /** Whether a host hands this out. */
 export function isAssetName(name: string): name is AssetName {
   return ASSET_NAMES.some((known) => known === name);
 }
 
-/** Whether a host of Python's hands this out. */
-export function isPythonFileName(name: string): name is PythonFileName {
-  return PYTHON_FILE_NAMES.some((known) => known === name);
+/** host → worker: a file, or why there is none. */
+export type AssetReply =
+  | { readonly name: AssetName; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly name: AssetName; readonly error: string };
+
+/** Files that an interpreter is made of. */
+export interface PythonFiles {
+  /** Zip of Python's standard library. */
+  readonly standardLibrary: Uint8Array<ArrayBuffer>;
+  /** Zip of `workers/python/lib`. */
+  readonly library: Uint8Array<ArrayBuffer>;
+  /**
+   * What an interpreter that was started before has left: its memory, or its compiled modules in a zip for a version
+   * without snapshots. `undefined` to start from nothing.
+   */
+  readonly snapshot: Uint8Array<ArrayBuffer> | undefined;
 }
 
-/** host → worker: a file, or why there is none. */
-export type AssetReply<Name extends HostFileName = HostFileName> =
-  | { readonly name: Name; readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly name: Name; readonly error: string };
-
-/** host → worker of Python's, before anything else: what it is started for, and two flags that they share. Never a frame. */
+/** host → worker of Python's, before anything else: what it is started with and for, and two flags that they share. Never a frame. */
 export interface PythonStart {
+  readonly files: PythonFiles;
   /** `snapshot`: make one and give it as a {@linkcode PythonSnapshot} before being ready. */
   readonly pythonMode: "cold" | "from snapshot" | "snapshot";
   /** The signal that the interpreter is to take, and whether the host has sent one. */
   readonly flags: Int32Array;
+}
+
+/** host → worker of Python's, after {@linkcode PythonStart}: CPython, compiled meanwhile. Never a frame. */
+export interface PythonWasm {
+  readonly pythonWasm: WebAssembly.Module;
 }
 
 /**

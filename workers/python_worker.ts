@@ -5,8 +5,7 @@
  * @module
  */
 
-import { onAsset, postSnapshot, pythonStart, requestAsset } from "./harden.ts";
-import { AssetRequests } from "./asset_requests.ts";
+import { postSnapshot, pythonStart, pythonWasm } from "./harden.ts";
 import { Interpreter } from "./python/interpreter.ts";
 import type { PyodideDistribution } from "./python/pyodide.ts";
 import { PythonRuntime } from "./python/tasks.ts";
@@ -14,21 +13,13 @@ import { serveTask, writeOutput } from "./task_service.ts";
 
 /** Starts the interpreter, and serves. */
 export async function startPython(distribution: PyodideDistribution): Promise<void> {
-  const { pythonMode, flags } = await pythonStart();
-  const requests = new AssetRequests(requestAsset);
-  onAsset((reply) => requests.settle(reply));
-  const [wasm, standardLibrary, library, snapshot] = await Promise.all([
-    requests.load("pyodide.asm.wasm"),
-    requests.load("python_stdlib.zip"),
-    requests.load("library.zip"),
-    pythonMode === "from snapshot" ? requests.load("snapshot") : undefined,
-  ]);
-  const files = { wasm, standardLibrary, ...(snapshot === undefined ? {} : { snapshot }) };
+  const { pythonMode, files, flags } = await pythonStart();
+  const wasm = pythonWasm();
   if (pythonMode === "snapshot") {
-    postSnapshot(await Interpreter.makeSnapshot({ distribution, files, library }));
+    postSnapshot(await Interpreter.makeSnapshot({ distribution, files, wasm }));
     return serveTask(NO_RUNTIME);
   }
-  const interpreter = await Interpreter.start({ distribution, files, library, write: writeOutput, flags });
+  const interpreter = await Interpreter.start({ distribution, files, wasm, write: writeOutput, flags });
   serveTask(new PythonRuntime(interpreter, writeOutput));
 }
 

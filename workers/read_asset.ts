@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { AssetReply, HostFileName } from "./protocol.ts";
+import type { AssetName, AssetReply } from "./protocol.ts";
 
 /**
  * Reads an asset for the worker. Never rejects: what the worker is told of a failure names no path, since it may come to
@@ -11,7 +11,7 @@ import type { AssetReply, HostFileName } from "./protocol.ts";
  *
  * @param url where it lies, as a `file:` URL or a path
  */
-export async function readAsset(name: HostFileName, url: URL | string): Promise<AssetReply> {
+export async function readAsset(name: AssetName, url: URL | string): Promise<AssetReply> {
   try {
     return { name, bytes: await Deno.readFile(url) };
   } catch (error) {

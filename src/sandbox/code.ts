@@ -115,7 +115,9 @@ export function hostCommand({ paths, heapMb, egress, snapshotFolder }: HostComma
   };
   const writable = [socket, code, scratch, paths.egress, snapshotFolder].filter((path) => path !== null);
   const readable = [bundle, paths.snapshot, ...writable].filter((path) => path !== null);
-  const safety = `--disallow-code-generation-from-strings,--max-old-space-size=${heapMb}`;
+  // What V8 optimises of WebAssembly on a guess it throws away when that was wrong. CPython's main loop meets that with
+  // every new kind of call: 5 ms each time, and as slow as at first until it has been compiled again.
+  const safety = `--disallow-code-generation-from-strings,--no-wasm-deopt,--max-old-space-size=${heapMb}`;
   // Compiled in, these flags would hold for the server too, which needs code generation.
   if (bundle === null) {
     return { program: Deno.execPath(), args: [HOST_ROLE], env: { ...env, DENO_V8_FLAGS: safety } };

@@ -7,15 +7,10 @@
  * @module
  */
 
+import type { PythonFiles } from "../protocol.ts";
 import { TaskError } from "../task_error.ts";
 import type { ConsoleStream } from "../user_console.ts";
-import {
-  loadPyodide,
-  type Pyodide,
-  type PyodideDistribution,
-  type PyodideFiles,
-  type PythonModule,
-} from "./pyodide.ts";
+import { loadPyodide, type Pyodide, type PyodideDistribution, type PythonModule } from "./pyodide.ts";
 
 /** Where package and messages lie. */
 export const PACKAGE_FOLDER = "/package";
@@ -62,9 +57,9 @@ export type WriteConsole = (stream: ConsoleStream, text: string) => void;
 /** What an interpreter starts from. */
 export interface InterpreterOptions {
   readonly distribution: PyodideDistribution;
-  readonly files: PyodideFiles;
-  /** Zip of `workers/python/lib`. */
-  readonly library: Uint8Array<ArrayBuffer>;
+  readonly files: PythonFiles;
+  /** CPython, which is not needed before the rest has been set up. */
+  readonly wasm: Promise<WebAssembly.Module>;
   readonly write: WriteConsole;
   /** Shared with the host: two flags. */
   readonly flags: Int32Array;
@@ -85,9 +80,9 @@ export class Interpreter {
   }
 
   /** Starts an interpreter. */
-  static async start({ distribution, files, library, write, flags }: InterpreterOptions): Promise<Interpreter> {
-    const python = await loadPyodide(distribution, files, false);
-    python.FS.writeFile(LIBRARY_PATH, library, { canOwn: true });
+  static async start({ distribution, files, wasm, write, flags }: InterpreterOptions): Promise<Interpreter> {
+    const python = await loadPyodide(distribution, { ...files, wasm }, false);
+    python.FS.writeFile(LIBRARY_PATH, files.library, { canOwn: true });
     if (files.snapshot === undefined || !distribution.hasSnapshots) python.runPython(PREPARE);
     for (const folder of [PACKAGE_FOLDER, DEPENDENCIES_FOLDER, RUN_FOLDER]) python.FS.mkdirTree(folder);
     installSleep(python, flags);
@@ -101,12 +96,12 @@ export class Interpreter {
     return interpreter;
   }
 
-  /** Starts an interpreter and gives what others start faster from: {@linkcode PyodideFiles.snapshot}. */
+  /** Starts an interpreter and gives what others start faster from: {@linkcode PythonFiles.snapshot}. */
   static async makeSnapshot(
-    { distribution, files, library }: Pick<InterpreterOptions, "distribution" | "files" | "library">,
+    { distribution, files, wasm }: Pick<InterpreterOptions, "distribution" | "files" | "wasm">,
   ): Promise<Uint8Array> {
-    const python = await loadPyodide(distribution, files, true);
-    python.FS.writeFile(LIBRARY_PATH, library, { canOwn: true });
+    const python = await loadPyodide(distribution, { ...files, wasm }, true);
+    python.FS.writeFile(LIBRARY_PATH, files.library, { canOwn: true });
     python.runPython(PREPARE);
     if (python.makeMemorySnapshot !== undefined) return python.makeMemorySnapshot();
     python.runPython(PRECOMPILE);

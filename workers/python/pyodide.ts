@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { PythonFiles } from "../protocol.ts";
+
 /** The part of Emscripten's file system that is used; see https://emscripten.org/docs/api_reference/Filesystem-API.html */
 export interface FileSystem {
   mkdirTree(path: string): void;
@@ -51,18 +53,6 @@ export interface ModuleSettings {
   readonly preRun: ((module: { readonly FS: FileSystem }) => void)[];
 }
 
-/** Files of a version. */
-export interface PyodideFiles {
-  readonly wasm: Uint8Array<ArrayBuffer>;
-  /** Zip of Python's standard library. */
-  readonly standardLibrary: Uint8Array<ArrayBuffer>;
-  /**
-   * What an interpreter that was started before has left: its memory, or its compiled modules in a zip for a version
-   * without snapshots. `undefined` to start from nothing.
-   */
-  readonly snapshot?: Uint8Array<ArrayBuffer>;
-}
-
 /** Nothing is ever fetched from there: it only has to look like an address. */
 const INDEX_URL = "https://pyodide.invalid/";
 
@@ -95,11 +85,20 @@ const browser = {
 };
 Object.assign(globalThis, browser);
 
+/** What is instantiated in place of what it would be fetched from. */
+const WASM_NAME = "pyodide.asm.wasm";
+const NO_FILE: LoadedFile = {
+  ok: true,
+  arrayBuffer: () => Promise.resolve(new ArrayBuffer(0)),
+  json: () => Promise.resolve(undefined),
+};
+
 /** Each is given away once, so that no copy of it stays. */
 const files = new Map<string, Uint8Array<ArrayBuffer>>();
 
 function loadFile(url: string): LoadedFile {
   const name = url.slice(url.lastIndexOf("/") + 1);
+  if (name === WASM_NAME) return NO_FILE;
   const file = files.get(name);
   if (file === undefined) throw new Error(`Cannot load "${name}": it is no file of Pyodide's`);
   files.delete(name);
@@ -113,10 +112,9 @@ function loadFile(url: string): LoadedFile {
 /** @param mustSnapshot whether {@linkcode Pyodide.makeMemorySnapshot} is to work, which costs time */
 export async function loadPyodide(
   { loadPyodide, createPyodideModule, lockFile, hasSnapshots }: PyodideDistribution,
-  { wasm, standardLibrary, snapshot }: PyodideFiles,
+  { wasm, standardLibrary, snapshot }: PythonFiles & { readonly wasm: Promise<WebAssembly.Module> },
   mustSnapshot: boolean,
 ): Promise<Pyodide> {
-  files.set("pyodide.asm.wasm", wasm);
   files.set("python_stdlib.zip", standardLibrary);
   files.set("pyodide-lock.json", new TextEncoder().encode(JSON.stringify(lockFile)));
   const compiled = hasSnapshots ? undefined : snapshot;
@@ -129,10 +127,10 @@ export async function loadPyodide(
   // Older versions find it by this name, newer ones are given it.
   Object.assign(globalThis, { _createPyodideModule: create });
   const { instantiateStreaming } = WebAssembly;
-  // The standard one takes no response but the platform's own.
-  WebAssembly.instantiateStreaming = async (source, imports) => {
-    const file = await source as unknown as LoadedFile; // comes from our own fetch
-    return await WebAssembly.instantiate(await file.arrayBuffer(), imports);
+  // It has been compiled already, and what would have been fetched is not there.
+  WebAssembly.instantiateStreaming = async (_source, imports) => {
+    const module = await wasm;
+    return { module, instance: await WebAssembly.instantiate(module, imports) };
   };
   try {
     return await loadPyodide({
