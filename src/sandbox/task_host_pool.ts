@@ -288,7 +288,7 @@ export class TaskHostPool implements AsyncDisposable {
   #fill(asking = 0): void {
     if (this.#closing.signal.aborted || this.#retry !== undefined) return;
     const needed = this.#options.queueLength() + asking;
-    const wanted = Math.max(this.#readyHosts, needed);
+    const wanted = this.#readyHosts + needed;
     const coming = () => this.#ready.length + this.#starting;
     // Kept hosts give way to tasks that wait, not to hosts that would.
     while (coming() < wanted && (this.#hasRoom() || coming() < needed && this.#makeRoom({ ready: false }))) {
