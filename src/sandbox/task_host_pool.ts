@@ -21,6 +21,12 @@ const MAX_RESTART_DELAY_MS = 5_000;
 /** How long hosts that were started for tasks which were given up meanwhile may wait for others, in milliseconds. */
 const SURPLUS_IDLE_MS = 5_000;
 
+/**
+ * How long after a task has taken a ready host the next one is started, in milliseconds, where nobody waits: a start keeps
+ * this process and a core busy, which most tasks then no longer need.
+ */
+const REFILL_DELAY_MS = 10;
+
 /** What a pool needs. */
 export interface TaskHostPoolOptions extends Omit<HostOptions, "id" | "role" | "grants"> {
   /** What its hosts are called, before a number; `task` by default. */
@@ -77,6 +83,7 @@ export class TaskHostPool implements AsyncDisposable {
   #failures = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #surplus: ReturnType<typeof setTimeout> | undefined;
+  #refill: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(options: TaskHostPoolOptions) {
     this.#options = options;
@@ -167,7 +174,8 @@ export class TaskHostPool implements AsyncDisposable {
       return undefined;
     }
     const abandon = this.#runOn(host, task, need);
-    this.#fill();
+    if (this.#options.queueLength() > 0) this.#fill();
+    else this.#refill ??= setTimeout(() => this.#refillNow(), REFILL_DELAY_MS);
     return abandon;
   }
 
@@ -176,6 +184,7 @@ export class TaskHostPool implements AsyncDisposable {
     this.#closing.abort(new ServiceError("DRAINING", "Cannot start sandbox host: the pool is closing"));
     clearTimeout(this.#retry);
     clearTimeout(this.#surplus);
+    clearTimeout(this.#refill);
     this.#watch[Symbol.dispose]();
     for (const host of this.hosts) host.kill("retired");
     await this.#kept[Symbol.asyncDispose]();
@@ -186,6 +195,11 @@ export class TaskHostPool implements AsyncDisposable {
     let host = this.#ready.shift();
     while (host !== undefined && !host.isServing) host = this.#ready.shift();
     return host;
+  }
+
+  #refillNow(): void {
+    this.#refill = undefined;
+    this.#fill();
   }
 
   /** Whether there may be another host; one that only waits is ended for it. */
