@@ -66,7 +66,6 @@ async function runLane(args: readonly string[], lane: Lane): Promise<TestReport>
   };
   await Promise.all([take(child.stdout, (text) => reader.take(text)), take(child.stderr, () => {})]);
   const ending: Ending = await child.status;
-  watchdog[Symbol.dispose]();
   await lane.end();
   return reader.report(ending);
 }

@@ -7,18 +7,15 @@
  * @module
  */
 
-/** Packages of npm that are to be installed, and the policy's rules for them. */
-export interface NpmInstallRequest {
-  readonly kind: "npm";
-  /** Base URL of the registry, the only one that is asked. */
-  readonly registry: string;
-  /** Authorities of its certificate beside the usual ones, in PEM. */
+/** What is to be installed, and the policy's rules for it. */
+interface Installation {
+  /** Authorities of the registry's certificate beside the usual ones, in PEM. */
   readonly caCerts: readonly string[];
-  /** As declared: `npm:name@range`, or without the prefix. */
+  /** As declared: `npm:name@range`, with or without the prefix, or lines as in a requirements file of Python's. */
   readonly requirements: readonly string[];
-  /** Names that may be installed: `zod`, `@scope/*`, `*`. */
+  /** Names that may be installed from the registry: `zod`, `@scope/*`, `acme-*`, `*`. */
   readonly allow: readonly string[];
-  /** A version that was published later is not installed. */
+  /** What was published later is not installed. */
   readonly minimumAgeDays: number;
   /** Packages of one layer, those that others need included. */
   readonly maxPackages: number;
@@ -26,6 +23,13 @@ export interface NpmInstallRequest {
   readonly maxBytes: number;
   /** The time, in milliseconds since 1970. */
   readonly nowMs: number;
+}
+
+/** Packages of npm that are to be installed. */
+export interface NpmInstallRequest extends Installation {
+  readonly kind: "npm";
+  /** Base URL of the registry, the only one that is asked. */
+  readonly registry: string;
 }
 
 /** A package of the service's own, as an installer has to know it. Its files stay where they are. */
@@ -45,33 +49,19 @@ export interface LocalPackage {
   readonly requiresText: string | null;
 }
 
-/** Packages of Python that are to be installed, and the policy's rules for them. */
-export interface PythonInstallRequest {
+/** Packages of Python that are to be installed. */
+export interface PythonInstallRequest extends Installation {
   readonly kind: "python";
   /** Base URL of the index, the only one that is asked (PEP 503, PEP 691). */
   readonly index: string;
   /** Hosts where its files may lie, beside its own: `name`, or `name:port`. */
   readonly fileHosts: readonly string[];
-  /** Authorities of its certificate beside the usual ones, in PEM. */
-  readonly caCerts: readonly string[];
   /** Of the sandbox that they are for, `3.14` say. */
   readonly version: string;
-  /** Lines as in a requirements file. */
-  readonly requirements: readonly string[];
   /** Names of which the service has packages of its own: the index is never asked for them. Normalised. */
   readonly localNames: readonly string[];
   /** Those packages, as far as the service knows that they are needed. */
   readonly local: readonly LocalPackage[];
-  /** Names that may be installed from the index: `attrs`, `acme-*`, `*`. */
-  readonly allow: readonly string[];
-  /** A file that was published later is not installed. */
-  readonly minimumAgeDays: number;
-  /** Packages of one layer, those that others need included. */
-  readonly maxPackages: number;
-  /** What they may have together once unpacked, in bytes. */
-  readonly maxBytes: number;
-  /** The time, in milliseconds since 1970. */
-  readonly nowMs: number;
 }
 
 /** What a code package declares by itself, in its manifest. */

@@ -6,64 +6,22 @@
  */
 
 import "./capture_network.ts";
-import { exposeGrants, nowMs, onMessage, onUncaught, post, unremovedGlobals } from "./harden.ts";
+import { exposeGrants } from "./harden.ts";
 import { encodeInstallAnswer, type InstallRequest } from "./install_protocol.ts";
+import { declaredRequirements } from "./package/mod.ts";
 import { installNpm } from "./package/npm/install.ts";
 import { installPython } from "./package/python/install.ts";
-import { probeTask } from "./probe.ts";
-import {
-  decodeJsonPayload,
-  decodePackageTask,
-  encodeJsonFrame,
-  encodeResult,
-  type Frame,
-  FrameKind,
-  type FramePieces,
-  joinPieces,
-  type PackageOptions,
-  type PackageTask,
-  splitFrames,
-} from "./protocol.ts";
-import { declaredRequirements } from "./package/mod.ts";
+import { decodeJsonPayload, type PackageOptions, type PackageTask } from "./protocol.ts";
 import { TaskError } from "./task_error.ts";
-import { describeFailure } from "./traceback.ts";
+import { serveTask } from "./task_service.ts";
 
 const NOTHING = new Uint8Array();
-let taskId: number | undefined;
-let ended = false;
-let startedAt = 0;
 
-onMessage((bytes) => {
-  for (const frame of splitFrames(bytes)) receive(frame);
+serveTask({
+  run: install,
+  open: () => Promise.reject(new TaskError("INVALID_TASK", "Cannot open stream: this sandbox installs packages")),
+  warmUp: () => Promise.resolve(),
 });
-onUncaught((error) => end(undefined, error));
-send(encodeJsonFrame(FrameKind.Ready, 0, { nodes: [] }));
-
-function receive(frame: Frame): void {
-  switch (frame.kind) {
-    case FrameKind.Package:
-      if (taskId === undefined) void run(frame);
-      break;
-    case FrameKind.Cancel:
-      end(undefined, new TaskError("CANCELLED", "Cannot install packages: nobody waits for them any more"));
-      break;
-    case FrameKind.Probe:
-      void probeTask(decodeJsonPayload(frame.payload), unremovedGlobals).then((outcomes) =>
-        send(encodeJsonFrame(FrameKind.ProbeReport, 0, outcomes))
-      );
-      break;
-  }
-}
-
-async function run(frame: Frame): Promise<void> {
-  taskId = frame.taskId;
-  startedAt = nowMs();
-  try {
-    end(await install(decodePackageTask(frame.payload)), undefined);
-  } catch (error) {
-    end(undefined, error);
-  }
-}
 
 async function install({ options, input, codePackage, maxOutputBytes }: PackageTask): Promise<Uint8Array> {
   // Written by the server, which we trust.
@@ -98,22 +56,4 @@ async function answerTo(
 
 function packageLimits({ maxPackageBytes, maxUnpackedBytes, maxFiles }: PackageOptions) {
   return { maxCompressedBytes: maxPackageBytes, maxUnpackedBytes, maxFiles };
-}
-
-/** The first end counts. */
-function end(output: Uint8Array | undefined, error: unknown): void {
-  if (ended || taskId === undefined) return;
-  ended = true;
-  const runMicros = Math.max(0, (nowMs() - startedAt) * 1_000);
-  if (output !== undefined) {
-    return send(encodeResult(taskId, { outcome: "OK", runMicros, message: "", traceback: "", output }));
-  }
-  const outcome = error instanceof TaskError ? error.code : "TASK_FAILED";
-  send(encodeResult(taskId, { outcome, runMicros, ...describeFailure(error), output: NOTHING }));
-}
-
-function send(pieces: FramePieces): void {
-  const [first, second] = pieces;
-  const bytes = joinPieces(pieces, first.length + (second?.length ?? 0));
-  post(bytes.length === bytes.buffer.byteLength ? bytes as Uint8Array<ArrayBuffer> : bytes.slice());
 }

@@ -841,7 +841,10 @@ export function splitFrames(bytes: Uint8Array): Frame[] {
 }
 
 /** Joins pieces in order; a single piece is given back as it is. */
-export function joinPieces(pieces: readonly Uint8Array[], totalBytes: number): Uint8Array {
+export function joinPieces<Buffer extends ArrayBufferLike>(
+  pieces: readonly Uint8Array<Buffer>[],
+  totalBytes: number,
+): Uint8Array<Buffer | ArrayBuffer> {
   const [first] = pieces;
   if (pieces.length === 1 && first !== undefined) return first;
   const joined = new Uint8Array(totalBytes);

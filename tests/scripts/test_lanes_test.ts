@@ -11,13 +11,17 @@ Deno.test("the lanes' folders exist, and what one lane runs the other ignores", 
   assert.ok(others?.includes(`--ignore=${MEASURING.join(",")}`));
 });
 
-Deno.test("lanes print whole files, and the last one at once", async () => {
+function startTwoLanes() {
   const printed: string[] = [];
   const turns = new Turns(2, (text) => {
     printed.push(text);
     return Promise.resolve();
   });
-  const [a, b] = [turns.lane(), turns.lane()];
+  return { a: turns.lane(), b: turns.lane(), printed };
+}
+
+Deno.test("lanes print whole files, and the last one at once", async () => {
+  const { a, b, printed } = startTwoLanes();
   await a.print("running 1 test from ./a_test.ts\na ... ");
   await b.print("running 1 test from ./b_test.ts\nb ... ok (1ms)\n");
   await a.print("ok (1ms)\nrunning 2 tests");
@@ -36,12 +40,7 @@ Deno.test("lanes print whole files, and the last one at once", async () => {
 });
 
 Deno.test("what a lane holds is printed when no other runs any more", async () => {
-  const printed: string[] = [];
-  const turns = new Turns(2, (text) => {
-    printed.push(text);
-    return Promise.resolve();
-  });
-  const [a, b] = [turns.lane(), turns.lane()];
+  const { a, b, printed } = startTwoLanes();
   await a.print("running 1 test from ./a_test.ts\na ... ");
   await b.end();
   assert.deepEqual(printed, ["running 1 test from ./a_test.ts\na ... "]);

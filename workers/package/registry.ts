@@ -4,6 +4,7 @@
  */
 
 import { show } from "./limits.ts";
+import { joinPieces } from "../protocol.ts";
 import { TaskError } from "../task_error.ts";
 
 /** Answers that send on to another place, one after the other, that are followed. */
@@ -126,7 +127,7 @@ export class Registry {
       await response.body?.cancel();
       throw new TaskError("TASK_FAILED", `Cannot get ${show(url.href)}: the registry answers ${response.status}`);
     }
-    const chunks: Uint8Array[] = [];
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
     let length = 0;
     const reader = response.body.getReader();
     try {
@@ -142,14 +143,8 @@ export class Registry {
       if (cause instanceof TaskError) throw cause;
       throw unreachable(url, cause);
     }
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const chunk of chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
     const [type = ""] = (response.headers.get("content-type") ?? "").toLowerCase().split(";");
-    return { bytes, type: type.trim(), url };
+    return { bytes: joinPieces(chunks, length), type: type.trim(), url };
   }
 }
 

@@ -9,6 +9,7 @@
 
 import { faultOfPath, PathRegister } from "../entry_name.ts";
 import { show } from "../limits.ts";
+import { joinPieces } from "../../protocol.ts";
 import { TaskError } from "../../task_error.ts";
 
 const BLOCK_BYTES = 512;
@@ -101,13 +102,7 @@ async function unzip(name: string, packed: Uint8Array<ArrayBuffer>, maxBytes: nu
     if (cause instanceof TaskError) throw cause;
     throw damaged(name, "it is no gzip", cause);
   }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  return joinPieces(chunks, length);
 }
 
 /** The sum of a header's bytes, its own field taken as spaces. */
