@@ -6,6 +6,7 @@
  */
 
 import type { NpmInstallRequest } from "../../install_protocol.ts";
+import { fetchAll } from "../fetch_all.ts";
 import { show } from "../limits.ts";
 import { TaskError } from "../../task_error.ts";
 import { buildLayer, type UnpackedPackage } from "./build_layer.ts";
@@ -14,8 +15,6 @@ import { Registry } from "../registry.ts";
 import { type ChosenPackage, resolvePackages } from "./resolve.ts";
 import { readTarball } from "./tarball.ts";
 
-/** Archives that are fetched at once. */
-const MAX_FETCHES = 6;
 const MAX_FILES = 20_000;
 
 /** What was installed. */
@@ -39,7 +38,7 @@ export async function installNpm(request: NpmInstallRequest, fetchFunction: type
     fetch: fetchFunction,
   });
   const { packages, roots } = await resolvePackages(request, registry);
-  const unpacked = await fetchAll(packages, registry, request.maxBytes);
+  const unpacked = await unpackAll(packages, registry, request.maxBytes);
   const { index, files } = buildLayer(roots, unpacked);
   return {
     lines: [...packages.keys()].sort().map((key) => `npm:${key}`),
@@ -47,22 +46,17 @@ export async function installNpm(request: NpmInstallRequest, fetchFunction: type
   };
 }
 
-/** Gets and unpacks all packages, a few at once. */
-async function fetchAll(
+/** Gets and unpacks all packages. */
+async function unpackAll(
   packages: ReadonlyMap<string, ChosenPackage>,
   registry: Registry,
   maxBytes: number,
 ): Promise<Map<string, UnpackedPackage>> {
   const unpacked = new Map<string, UnpackedPackage>();
-  const waiting = [...packages];
   const left = { bytes: maxBytes, files: MAX_FILES };
-  const fetchNext = async () => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const [key, chosen] = next;
-      unpacked.set(key, await fetchPackage(key, chosen, { registry, left }));
-    }
-  };
-  await Promise.all(Array.from({ length: MAX_FETCHES }, fetchNext));
+  await fetchAll(packages, async ([key, chosen]) => {
+    unpacked.set(key, await fetchPackage(key, chosen, { registry, left }));
+  });
   return unpacked;
 }
 

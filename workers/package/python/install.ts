@@ -7,6 +7,7 @@
 
 import type { PythonInstallRequest } from "../../install_protocol.ts";
 import { PYTHON_VERSIONS } from "../../protocol.ts";
+import { fetchAll } from "../fetch_all.ts";
 import { show } from "../limits.ts";
 import { Registry } from "../registry.ts";
 import type { Distribution, PackageIndex } from "./distribution.ts";
@@ -18,8 +19,6 @@ import { parseRequirementLines } from "./requirement_lines.ts";
 import { resolve } from "./resolver.ts";
 import { IndexWheel, SimpleIndex } from "./simple_index.ts";
 
-/** Wheels that are fetched at once. */
-const MAX_FETCHES = 6;
 const MAX_FILES = 20_000;
 
 /** What was installed. */
@@ -61,23 +60,11 @@ export async function installPython(
     const state = `they need ${wheels.length} packages of the index, the policy allows ${maxPackages}`;
     throw new PackageError(`${state} (packages.python.maxPackages)`, { code: "RESOURCE_LIMIT" });
   }
-  await fetchAll(wheels);
+  await fetchAll(wheels, async (wheel) => void await reading(wheel, () => wheel.contents()));
   return {
     lines: chosen.map((one) => one instanceof DescribedPackage ? `local ${one.index}` : pinOf(one)),
     layer: wheels.length === 0 ? new Uint8Array() : await packLayer(wheels, bounds),
   };
-}
-
-/** Has all wheels fetched, a few at once. */
-async function fetchAll(wheels: readonly IndexWheel[]): Promise<void> {
-  const waiting = [...wheels];
-  const fetchNext = async () => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const wheel = next;
-      await reading(wheel, () => wheel.contents());
-    }
-  };
-  await Promise.all(Array.from({ length: MAX_FETCHES }, fetchNext));
 }
 
 /** The service's own packages, and the index for all other names. */
