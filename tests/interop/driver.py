@@ -45,6 +45,7 @@ import python_objects  # noqa: E402,F401
 import python_streams  # noqa: E402,F401
 import python_nodes  # noqa: E402,F401
 import python_packages  # noqa: E402,F401
+import python_numpy  # noqa: E402,F401
 import python_hostile  # noqa: E402,F401
 import concurrency  # noqa: E402,F401
 

@@ -8,6 +8,7 @@
 
 import assert from "node:assert/strict";
 import { z } from "zod";
+import { installNumpy } from "../support/numpy.ts";
 import { startTestServer } from "../support/server.ts";
 
 /** Debian's, with Debian's packages; any other comes without them. */
@@ -52,6 +53,7 @@ Deno.test({
       await Deno.mkdir(stubs);
       await generateStubs(stubs);
       await copyCloudpickle(packages);
+      await installNumpy(packages);
       await using server = await startTestServer({
         settings: {
           "server.maxMessageBytes": MAX_MESSAGE_BYTES,
@@ -117,7 +119,7 @@ async function generateStubs(folder: string): Promise<void> {
   }
 }
 
-/** Makes a folder of packages that has Debian's cloudpickle and nothing else. */
+/** Makes a folder of packages of Debian's cloudpickle. */
 async function copyCloudpickle(folder: string): Promise<void> {
   const find = "import cloudpickle, pathlib; print(pathlib.Path(cloudpickle.__file__).parent)";
   const { success, stdout, stderr } = await run(["-c", find]);

@@ -9,7 +9,7 @@ import json
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,25 @@ class RemoteObject:
         response = self.call(method, *args, format=format, **request)
         expect_answer(response, SUCCESS)
         return decode(response.result_data, format or self.format)
+
+
+class Shared:
+    """One session for several cases; the last of them closes it."""
+
+    def __init__(self, make: Callable[[], Any], **package: Any) -> None:
+        self._make = make
+        self._package = package
+        self._remote: RemoteObject | None = None
+
+    def __call__(self, service: Service) -> RemoteObject:
+        if self._remote is None:
+            self._remote = RemoteObject(service, package(self._make(), **self._package))
+        return self._remote
+
+    def close(self) -> None:
+        if self._remote is not None:
+            self._remote.close()
+            self._remote = None
 
 
 def run_task(

@@ -12,7 +12,7 @@ import numpy as np
 from accounts import expect_answer
 from conversations import ObjectStream, expect_nothing_left, sessions
 from harness import case, expect, expect_equal, rows
-from python_client import RemoteObject, client_modules, main_class, package
+from python_client import RemoteObject, Shared, client_modules, main_class, package
 from same import expect_same
 from service import ERROR, SECURITY_VIOLATION, SUCCESS, Service, decode, execution, types
 
@@ -202,23 +202,7 @@ def make_worker() -> Any:
     return Worker()
 
 
-class Shared:
-    """One session for several cases; the last of them closes it."""
-
-    def __init__(self) -> None:
-        self._remote: RemoteObject | None = None
-
-    def __call__(self, service: Service) -> RemoteObject:
-        if self._remote is None:
-            self._remote = RemoteObject(service, package(make_worker()))
-        return self._remote
-
-    def close(self) -> None:
-        if self._remote is not None:
-            self._remote.close()
-
-
-worker = Shared()
+worker = Shared(make_worker)
 
 
 @case("initialize ran once before the first call, and does not run again when a client asks for it")

@@ -10,7 +10,6 @@ import math
 import struct
 import sys
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 _CODES = {
@@ -278,34 +277,3 @@ def scalar(dtype: Any, data: Any = b"") -> Any:
     """`scalar(dtype, data)`: the value as Python's own; as an array without dimensions where Python has none."""
     array = Array((), dtype, data)
     return array if dtype.kind in "VMm" or dtype.str[1:] in ("f16", "f12", "c32", "c24") else array.tolist()
-
-
-_numpy = ModuleType("numpy")
-_core = ModuleType("numpy.core")
-_multiarray = ModuleType("numpy.core.multiarray")
-reconstruct.__module__ = "numpy.core.multiarray"
-reconstruct.__qualname__ = "_reconstruct"
-_multiarray.__dict__["_reconstruct"] = reconstruct
-_numpy.__dict__.update(ndarray=Array, dtype=DType)
-
-
-def scalar_type(name: str) -> type:
-    """A type that a pickle only names, `numpy.float32` say."""
-    Array.made = True
-    if name not in _numpy.__dict__:
-        _numpy.__dict__[name] = type(name, (), {"__module__": "numpy", "__qualname__": name})
-    return _numpy.__dict__[name]
-
-
-class NumpyNames:
-    """While one is entered, pickle finds numpy's names, so that arrays go out as arrays of numpy."""
-
-    def __enter__(self) -> None:
-        modules = {"numpy": _numpy, "numpy.core": _core, "numpy.core.multiarray": _multiarray}
-        self._added = modules if Array.made and "numpy" not in sys.modules else {}
-        sys.modules.update(self._added)
-
-    def __exit__(self, *_: object) -> None:
-        for name, module in self._added.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]

@@ -18,6 +18,7 @@ from typing import Any
 
 from . import arrays
 from .failures import Invalid, Unreadable, Unwritable, UserFailure, comes_from_package, message_of
+from .numpy_names import NumpyNames, scalar_type
 from .places import PLACES
 from .user_calls import guard
 
@@ -112,7 +113,7 @@ def _of_numpy(module: str, name: str) -> Any:
         numpy = _numpy()
         if numpy is not None:
             return getattr(numpy, name, None)
-        return {"dtype": arrays.DType, "ndarray": arrays.Array}.get(name) or arrays.scalar_type(name)
+        return {"dtype": arrays.DType, "ndarray": arrays.Array}.get(name) or scalar_type(name)
     if core not in ("core", "_core") or (part, name) not in _ARRAY_PARTS:
         return None
     if _numpy() is None:
@@ -224,7 +225,7 @@ def _save_by_value(value: Any, path: str) -> bool:
 
 
 def _write(kind: Any, value: Any, path: str) -> None:
-    with arrays.NumpyNames(), _open(path, "wb") as file:
+    with NumpyNames(), _open(path, "wb") as file:
         kind(file, PROTOCOL).dump(value)
 
 
