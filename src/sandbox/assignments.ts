@@ -10,7 +10,7 @@ export class Assignment {
   /** When the caller gave up; the assignment stays until the host is done with it. */
   abandonedAt: number | undefined;
   logLines = 0;
-  consoleBytes = 0;
+  consoleLength = 0;
   /** The limit that the task has been told is near. */
   near: { readonly reason: "timeout" | "cpu" | "memory"; readonly limit: number } | undefined;
   #settled = false;

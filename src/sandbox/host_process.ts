@@ -54,9 +54,9 @@ const CONTROL_FRAME_BYTES = 1024 * 1024;
 const MAX_FATAL_LENGTH = 4_096;
 /** How long what belongs to the end of a process may take to come. */
 const LAST_WORD_MS = 500;
-/** Console output may come so many times as long as what is kept of it: a worker that bounds itself sends less. */
+/** Console output may come so many times as long as what is kept of it, in UTF-16 units: a worker that bounds itself sends less. */
 const CONSOLE_SLACK = 4;
-const CONSOLE_SLACK_BYTES = 64 * 1024;
+const CONSOLE_SLACK_LENGTH = 64 * 1024;
 /** A task that has run this long holds up nobody any more: those behind it go elsewhere. In milliseconds. */
 const PATIENCE_MS = 20;
 /** From so many streams of a host on, their steps go out together. */
@@ -539,11 +539,12 @@ export class HostProcess implements AsyncDisposable {
     const task = stream?.opening ?? this.#assignments.get(frame.taskId)?.task;
     if (writer === undefined || task === undefined) return;
     const kept = "maxConsoleBytes" in task.message ? task.message.maxConsoleBytes : 0;
-    writer.consoleBytes += frame.bytes.length;
-    if (writer.consoleBytes > kept * CONSOLE_SLACK + CONSOLE_SLACK_BYTES) {
+    const text = decodeConsole(frame.payload);
+    // The text alone: code that writes to both streams in turns has a frame for each word.
+    writer.consoleLength += Math.max(1, text.text.length);
+    if (writer.consoleLength > kept * CONSOLE_SLACK + CONSOLE_SLACK_LENGTH) {
       throw new ProtocolError(`its task writes more than ${kept} bytes to its console`);
     }
-    const text = decodeConsole(frame.payload);
     if (stream === undefined) task.onConsole?.(text);
     else task.stream?.onConsole(text);
   }

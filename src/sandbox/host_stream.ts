@@ -26,7 +26,7 @@ export class HostStream implements PlacedStream {
   /** The task that opened it: its limits are those of what user code does between steps. */
   readonly opening: HostTask;
   backgroundCpuMs = 0;
-  consoleBytes = 0;
+  consoleLength = 0;
   readonly #host: StreamHost;
   readonly #streams: HostStreams;
   /** Cost of outputs that may still come: of user code until it is granted more, of a node until its step ends. */
@@ -68,7 +68,7 @@ export class HostStream implements PlacedStream {
       onLog,
       ...(onEgress === undefined ? {} : { onEgress }),
       onEnd: (end) => {
-        this.consoleBytes = 0;
+        this.consoleLength = 0;
         if (!("options" in message)) this.#creditBytes = maxOutputBytes;
         onEnd(end);
       },
