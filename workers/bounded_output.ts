@@ -7,26 +7,40 @@ import type { ConsoleStream } from "./user_console.ts";
 
 /** Text waits for more at most until it is this long, in UTF-16 units. */
 const BATCH_LENGTH = 4_096;
-/** And at most this long, in milliseconds; looked at when something is written. */
-const BATCH_AGE_MS = 10;
+/** Pieces that are sent at once, however fast they come: code that computes for long tells where it is before. */
+const BURST = 16;
+/** How soon one more may be, in milliseconds; for as long text waits, unless the code never lets a timer fire. */
+const REFILL_MS = 10;
 
 /** Sends a batch. */
 export type SendOutput = (stream: ConsoleStream, text: string) => void;
 
+/** Time as the worker has it. */
+export interface OutputClock {
+  /** Monotonic, in milliseconds. */
+  nowMs(): number;
+  /** Calls back once. */
+  later(callback: () => void, afterMs: number): void;
+}
+
 /** Collects what a task writes. */
 export class BoundedOutput {
   readonly #send: SendOutput;
-  readonly #nowMs: () => number;
+  readonly #clock: OutputClock;
   #left: number;
   #stream: ConsoleStream = "stdout";
   #pending = "";
-  #since = 0;
+  /** Pieces that may be sent at once, and since when that many. */
+  #burst = BURST;
+  #since: number;
+  #isDue = false;
 
   /** @param maxBytes bytes of UTF-8 that are sent; what comes after is dropped, and a last line says so */
-  constructor(maxBytes: number, send: SendOutput, nowMs: () => number) {
+  constructor(maxBytes: number, send: SendOutput, clock: OutputClock) {
     this.#left = maxBytes;
     this.#send = send;
-    this.#nowMs = nowMs;
+    this.#clock = clock;
+    this.#since = clock.nowMs();
   }
 
   /** Takes text of a stream. */
@@ -36,14 +50,19 @@ export class BoundedOutput {
     // One UTF-16 unit takes at most three bytes; cut before it is encoded, since it may be a hundred megabytes long.
     const kept = text.length * 3 > this.#left ? text.slice(0, Math.floor(this.#left / 3)) : text;
     this.#left -= utf8Length(kept);
-    if (this.#pending === "") this.#since = this.#nowMs();
     this.#stream = stream;
     this.#pending += kept;
     if (kept.length < text.length) {
       this.#left = 0;
       this.#pending += "\n[output is cut off here: the limit is reached]\n";
     }
-    if (this.#pending.length >= BATCH_LENGTH || this.#nowMs() - this.#since > BATCH_AGE_MS) this.flush();
+    if (this.#pending.length >= BATCH_LENGTH || this.#mayBurst()) return this.flush();
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#clock.later(() => {
+      this.#isDue = false;
+      this.flush();
+    }, REFILL_MS);
   }
 
   /** Sends what waits. */
@@ -52,6 +71,15 @@ export class BoundedOutput {
     const text = this.#pending;
     this.#pending = "";
     this.#send(this.#stream, text);
+  }
+
+  #mayBurst(): boolean {
+    const now = this.#clock.nowMs();
+    this.#burst = Math.min(BURST, this.#burst + (now - this.#since) / REFILL_MS);
+    this.#since = now;
+    if (this.#burst < 1) return false;
+    this.#burst--;
+    return true;
   }
 }
 

@@ -73,6 +73,9 @@ export interface TaskRuntime {
   probe?(targets: unknown): readonly ProbeOutcome[];
 }
 
+/** User code may put its own in its place. */
+const { setTimeout: startTimer } = globalThis;
+
 const soft = new AbortController();
 let taskId: number | undefined;
 let output: BoundedOutput | undefined;
@@ -163,7 +166,10 @@ async function run(frame: Frame, runtime: TaskRuntime): Promise<void> {
 }
 
 function writeConsole(id: number, maxBytes: number): void {
-  output = new BoundedOutput(maxBytes, (stream, text) => send(encodeConsole(id, { stream, text })), nowMs);
+  output = new BoundedOutput(maxBytes, (stream, text) => send(encodeConsole(id, { stream, text })), {
+    nowMs,
+    later: (callback, afterMs) => void startTimer(callback, afterMs),
+  });
 }
 
 /** The first end counts: timers and rejections of the user's go on after it. */

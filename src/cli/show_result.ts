@@ -12,7 +12,7 @@ import { writeOutput } from "./output.ts";
 import type { Session } from "./session.ts";
 import { showValue } from "./show_value.ts";
 import type { TaskOptions } from "./task_options.ts";
-import { printable, styleFor } from "./terminal.ts";
+import { printable } from "./terminal.ts";
 
 /** What is known beside the command line. */
 export interface ShowResultContext {
@@ -53,21 +53,6 @@ export async function noteMetrics(metrics: ExecutionMetrics | undefined, session
     `Took ${durationMs} ms in ${printable(sandboxId) || "?"}: waited ${queueTimeMs} ms, ${cpuTimeMs} ms of CPU time, ` +
       `${memoryPeakMb} MB of memory at most`,
   );
-}
-
-/** Prints what a task wrote to its console to standard error, each line led by the stream that it wrote to. */
-export async function showConsole(
-  { stdout, stderr }: { readonly stdout: string; readonly stderr: string },
-  { terminal, options }: Session,
-): Promise<void> {
-  if (options.quiet) return;
-  const { dim } = styleFor(terminal.stderrIsTerminal, { env: terminal.env, color: options.color });
-  const labelled = (label: string, text: string) =>
-    text === ""
-      ? ""
-      : text.replace(/\r?\n$/, "").split(/\r?\n/).map((line) => `${dim(label)} ${printable(line)}\n`).join("");
-  const text = labelled("stdout |", stdout) + labelled("stderr |", stderr);
-  if (text !== "") await terminal.writeError(text);
 }
 
 /** Prints the output to standard output: for programs as JSON, for people shortened, raw bytes as they are. */

@@ -3,12 +3,14 @@
  * @module
  */
 
-import type {
-  CallOptions,
-  ClientDuplexStream,
-  ClientReadableStream,
-  ClientUnaryCall,
-  ServiceError,
+import {
+  type CallOptions,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  type ClientUnaryCall,
+  Metadata,
+  type ServiceError,
+  status,
 } from "@grpc/grpc-js";
 import { pause } from "../async/pause.ts";
 import { UnsentBytes } from "./unsent_bytes.ts";
@@ -19,10 +21,22 @@ export type StartUnary<Response> = (
   callback: (error: ServiceError | null, response: Response) => void,
 ) => ClientUnaryCall;
 
+/** How long a call may take. */
+export interface CallContext {
+  /** In milliseconds since the epoch. */
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** An error as grpc-js makes them, for an answer that is not what the contract has. */
+export function contractError(details: string): ServiceError {
+  return Object.assign(new Error(details), { code: status.INTERNAL, details, metadata: new Metadata() });
+}
+
 /** Makes a unary call. Rejects with the signal's reason when it aborts, else with grpc-js's error. */
 export function unary<Response>(
   start: StartUnary<Response>,
-  { deadline, signal }: { deadline: number; signal: AbortSignal | undefined },
+  { deadline, signal }: CallContext,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
     const onAbort = () => {

@@ -46,6 +46,11 @@ export interface ExecuteCustomTaskOptions extends CallOptions {
   readonly dependencies?: readonly string[] | undefined;
   /** Limits of the execution, and what its code may do; what is absent is the service's default, and nothing. */
   readonly options?: RequestedLimits & RequestedGrants | undefined;
+  /**
+   * Is told what the code writes to its console, in order and while it runs; the result and the error have all of it
+   * again. A service that has no `WatchCustomTask` tells it when the task has ended.
+   */
+  readonly onConsole?: ((text: ConsoleText) => void) | undefined;
   /** Whether running it twice does no harm, so that it is run again when the connection breaks. Default false. */
   readonly idempotent?: boolean | undefined;
 }

@@ -3,9 +3,10 @@
  * @module
  */
 
-import { Metadata, type ServiceError as GrpcError } from "@grpc/grpc-js";
+import { Metadata, type ServiceError as GrpcError, status as GrpcStatus } from "@grpc/grpc-js";
 import { type CodecLimits, DEFAULT_LIMITS } from "../../workers/codecs/mod.ts";
 import {
+  type ExecuteCustomTaskRequest,
   type ExecuteCustomTaskResponse,
   type ExecuteNodeResponse,
   type ExecuteObjectMethodResponse,
@@ -22,10 +23,11 @@ import {
 } from "../../protos/generated/grpc/health/v1/health.ts";
 import { ExecutionStatus } from "../../protos/generated/types.ts";
 import { mendLostConnections } from "./lost_connections.ts";
-import { messagesOf, type StartUnary, unary } from "./call.ts";
+import { type CallContext, messagesOf, type StartUnary, unary } from "./call.ts";
 import type {
   CallOptions,
   CodeInit,
+  ConsoleText,
   ExecuteCustomTaskOptions,
   ExecuteNodeOptions,
   Inputs,
@@ -47,6 +49,7 @@ import {
 } from "./options.ts";
 import { CustomTaskResult, encodeInput, ExecutionResult, Output, toConfig } from "./payload.ts";
 import { withRetries } from "./retry.ts";
+import { tellConsole, watchTask } from "./task_watch.ts";
 import type { Input } from "./values.ts";
 
 /** What {@linkcode RemoteExecutionClient.checkHealth} answers. */
@@ -152,13 +155,35 @@ export class RemoteExecutionClient implements Disposable {
       dependencies: [...dependencies],
       options: toExecutionOptions(options.options),
     };
-    const response = await this.#call<ExecuteCustomTaskResponse>(
-      "ExecuteCustomTask",
-      (call, callback) => this.#service.executeCustomTask(request, this.#metadata, call, callback),
-      { ...options, idempotent },
-    );
+    const response = await this.#executeCustomTask(request, { ...options, idempotent });
     if (response.status !== ExecutionStatus.SUCCESS) throw new ExecutionError(response);
     return new CustomTaskResult(response, format, this.#limits);
+  }
+
+  async #executeCustomTask(
+    request: ExecuteCustomTaskRequest,
+    { onConsole, ...options }: Pick<ExecuteCustomTaskOptions, "onConsole" | "signal" | "timeoutMs" | "idempotent">,
+  ): Promise<ExecuteCustomTaskResponse> {
+    const watch = (onText: (text: ConsoleText) => void) =>
+      this.#attempt("WatchCustomTask", options, ({ deadline, signal }) => {
+        const call = this.#service.watchCustomTask(request, this.#metadata, { deadline });
+        return watchTask(messagesOf(call, signal), onText);
+      });
+    const execute = () =>
+      this.#call<ExecuteCustomTaskResponse>(
+        "ExecuteCustomTask",
+        (call, callback) => this.#service.executeCustomTask(request, this.#metadata, call, callback),
+        options,
+      );
+    if (onConsole === undefined) return await execute();
+    try {
+      return await watch(onConsole);
+    } catch (error) {
+      if (!(error instanceof RpcError && error.code === GrpcStatus.UNIMPLEMENTED)) throw error;
+      const response = await execute();
+      tellConsole(response, onConsole);
+      return response;
+    }
   }
 
   /** The nodes that the service has, all or those of one category. */
@@ -322,14 +347,18 @@ export class RemoteExecutionClient implements Disposable {
     };
   }
 
-  #call<Response>(
+  #call<Response>(method: string, start: StartUnary<Response>, options: AttemptOptions): Promise<Response> {
+    return this.#attempt(method, options, (context) => unary(start, context));
+  }
+
+  #attempt<Response>(
     method: string,
-    start: StartUnary<Response>,
-    { signal, timeoutMs = this.#options.timeoutMs, idempotent = true }: CallOptions & { idempotent?: boolean },
+    { signal, timeoutMs = this.#options.timeoutMs, idempotent = true }: AttemptOptions,
+    attempt: (context: CallContext) => Promise<Response>,
   ): Promise<Response> {
     const deadline = Date.now() + timeoutMs;
     return withRetries(
-      () => unary(start, { deadline, signal }),
+      () => attempt({ deadline, signal }),
       { ...this.#options.retry, idempotent, deadline, signal },
       (error, attempts) => this.#rpcError(method, error, attempts),
     );
@@ -343,6 +372,9 @@ export class RemoteExecutionClient implements Disposable {
     return isGrpcError(error) ? this.#rpcError(method, error, 1) : error;
   }
 }
+
+/** How often and how long a call is made. */
+type AttemptOptions = CallOptions & { readonly idempotent?: boolean | undefined };
 
 function toDeadline(timeoutMs: number | undefined): { deadline?: number } {
   return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };

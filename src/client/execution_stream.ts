@@ -3,7 +3,7 @@
  * @module
  */
 
-import { type ClientDuplexStream, Metadata, type ServiceError as GrpcError, status as GrpcStatus } from "@grpc/grpc-js";
+import type { ClientDuplexStream } from "@grpc/grpc-js";
 import type { CodecLimits, Format } from "../../workers/codecs/mod.ts";
 import type {
   StreamExecuteRequest,
@@ -12,11 +12,13 @@ import type {
   StreamInitResponse,
 } from "../../protos/generated/execution.ts";
 import { type ExecutionMetrics, ExecutionStatus } from "../../protos/generated/types.ts";
+import { contractError } from "./call.ts";
 import type { ConsoleText, Inputs, StreamExecuteInit } from "./call_options.ts";
 import { ExecutionError, statusOfReason } from "./errors.ts";
 import { exchange, type ExchangeOptions } from "./exchange.ts";
 import { toExecutionOptions } from "./execution_options.ts";
 import { encodeInput, ExecutionResult, toConfig } from "./payload.ts";
+import { tellConsole } from "./task_watch.ts";
 
 /** What an {@linkcode ExecutionStream} is made with. */
 export interface ExecutionStreamOptions extends Omit<ExchangeOptions<StreamExecuteRequest>, "sizeOf"> {
@@ -83,7 +85,7 @@ export class ExecutionStream implements AsyncIterable<ExecutionResult> {
       }
     }
     // Without its last word nobody knows whether outputs are missing.
-    if (!closed) throw this.#options.toError(endedEarly());
+    if (!closed) throw this.#options.toError(contractError("the service ended the stream without a close response"));
   }
 
   async *#requests(init: StreamInitRequest, inputs: Inputs): AsyncGenerator<StreamExecuteRequest, void, void> {
@@ -102,8 +104,9 @@ export class ExecutionStream implements AsyncIterable<ExecutionResult> {
     this.#opened.resolve(sessionId);
   }
 
-  #tell({ stdout, stderr }: ConsoleText): void {
-    if (stdout !== "" || stderr !== "") this.#options.onConsole?.({ stdout, stderr });
+  #tell(text: ConsoleText): void {
+    const { onConsole } = this.#options;
+    if (onConsole !== undefined) tellConsole(text, onConsole);
   }
 }
 
@@ -120,11 +123,3 @@ function sizeOf({ requestType }: StreamExecuteRequest): number {
 
 /** What the contract calls user code where it asks for a node. */
 const CUSTOM = "custom";
-
-function endedEarly(): GrpcError {
-  return Object.assign(new Error("The stream ended without a close response"), {
-    code: GrpcStatus.INTERNAL,
-    details: "the service ended the stream without a close response",
-    metadata: new Metadata(),
-  });
-}

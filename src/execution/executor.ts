@@ -29,7 +29,7 @@ import { reuseKeyOf } from "./reuse.ts";
 import { SessionOpener } from "./sessions/opener.ts";
 import { Sessions } from "./sessions/registry.ts";
 import type { Session } from "./sessions/session.ts";
-import { type ExecutionReport, TaskRun } from "./task_run.ts";
+import { type ConsoleListener, type ExecutionReport, TaskRun } from "./task_run.ts";
 import type { TaskAudit } from "./verdict.ts";
 import { MEGABYTE } from "../units.ts";
 
@@ -61,6 +61,8 @@ export interface ExecutionContext {
   readonly signal: AbortSignal;
   /** Whose policy and quotas hold; {@linkcode ANONYMOUS} when absent. */
   readonly caller?: string;
+  /** Is told what user code writes to its console as it is written, bounded as in the report. */
+  readonly onConsole?: ConsoleListener;
 }
 
 /** Executes tasks. Owned by the composition root. */
@@ -190,7 +192,7 @@ export class Executor implements AsyncDisposable {
    */
   async executeCustomTask(
     request: CustomTaskExecution,
-    { signal, caller = ANONYMOUS }: ExecutionContext,
+    { signal, caller = ANONYMOUS, onConsole }: ExecutionContext,
   ): Promise<ExecutionReport> {
     const terms = this.callers.termsFor(caller);
     const { policy } = terms;
@@ -202,7 +204,7 @@ export class Executor implements AsyncDisposable {
     this.#refuseWhileDraining();
     const lease = this.#admit(caller, () => this.callers.admitTask(caller));
     const plan = this.#planner.planTask(request, { caller, limits, policy, grants, reuseKey });
-    return this.#run(plan, lease, { kind: CUSTOM_TASK, caller, signal });
+    return this.#run(plan, lease, { kind: CUSTOM_TASK, caller, signal, onConsole });
   }
 
   /**
@@ -311,9 +313,14 @@ export class Executor implements AsyncDisposable {
   async #run(
     plan: TaskPlan,
     lease: TaskLease,
-    { signal, ...of }: { readonly kind: string; readonly caller: string; readonly signal: AbortSignal },
+    { signal, onConsole, ...of }: {
+      readonly kind: string;
+      readonly caller: string;
+      readonly signal: AbortSignal;
+      readonly onConsole?: ConsoleListener | undefined;
+    },
   ): Promise<ExecutionReport> {
-    const run = new TaskRun({ ...this.#identify(of.caller), ...plan });
+    const run = new TaskRun({ ...this.#identify(of.caller), ...plan, onConsole });
     if (plan.refusal === undefined) start(run, lease, signal);
     else run.refuse(plan.refusal);
     try {

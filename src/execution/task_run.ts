@@ -29,6 +29,9 @@ const TRUNCATION_NOTE_LENGTH = 100;
 /** Hosts that may die before they come to a task that waits on them. */
 const MAX_LOSSES = 5;
 
+/** Is told what user code writes to its console. */
+export type ConsoleListener = (text: ConsoleText) => void;
+
 /** What an execution came to. */
 export interface ExecutionReport {
   readonly taskId: string;
@@ -72,6 +75,8 @@ export interface RunOptions {
   readonly tryPlace: (task: HostTask) => (() => void) | undefined;
   readonly queue: AdmissionQueue;
   readonly audit: TaskAudit;
+  /** Is told what it writes to its console, as much as the report will have of it. */
+  readonly onConsole?: ConsoleListener | undefined;
   /** Of a task that opens a stream: who hears of it. */
   readonly stream?: StreamSink;
 }
@@ -350,8 +355,10 @@ export class TaskRun {
     const kept = text.slice(0, Math.max(0, left));
     if (stream === "stdout") this.#stdout += kept;
     else this.#stderr += kept;
+    if (kept === "") return;
+    this.#options.onConsole?.({ stream, text: kept });
     const logger = taskLogger(this.#options.taskId, this.#options.logFields);
-    if (kept !== "" && logger.isEnabledFor("debug")) logger.debug("{stream}: {text}", { stream, text: kept });
+    if (logger.isEnabledFor("debug")) logger.debug("{stream}: {text}", { stream, text: kept });
   }
 
   #log({ level, message }: TaskLog): void {

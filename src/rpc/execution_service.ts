@@ -5,6 +5,7 @@
 
 import type {
   handleBidiStreamingCall,
+  handleServerStreamingCall,
   handleUnaryCall,
   sendUnaryData,
   ServerDuplexStream,
@@ -12,6 +13,7 @@ import type {
 } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
+import type { EventEmitter } from "node:events";
 import {
   type ExecuteCustomTaskRequest,
   ExecuteCustomTaskResponse,
@@ -23,13 +25,15 @@ import {
   RemoteExecutionServiceService,
   StatusRequest,
   StatusResponse,
+  type WatchCustomTaskResponse,
 } from "../../protos/generated/execution.ts";
 import { ServiceStatus } from "../../protos/generated/types.ts";
 import type { AuditEventName } from "../execution/audit.ts";
 import { ServiceError } from "../errors.ts";
 import { callerOf } from "./caller.ts";
+import { ConsoleFeed } from "./console_feed.ts";
 import { ANONYMOUS } from "../execution/callers.ts";
-import type { Executor } from "../execution/executor.ts";
+import type { ExecutionContext, Executor } from "../execution/executor.ts";
 import type { Load } from "../metrics/load_meter.ts";
 import { SERVICE_VERSION } from "../version.ts";
 import { executeObjectMethod } from "./object_calls.ts";
@@ -90,6 +94,7 @@ export function executionService(
       watch,
       (request, of) => executeCustomTask(request, of, options),
     ),
+    watchCustomTask: watching(watch, (request, of) => executeCustomTask(request, of, options)),
     executeObjectMethod: unary("ExecuteObjectMethod", watch, async (request, of) => {
       observer.bytesReceived(request.methodArgsData.length);
       const response = await executeObjectMethod(request, of, executor);
@@ -128,7 +133,7 @@ async function executeNode(
 
 async function executeCustomTask(
   request: ExecuteCustomTaskRequest,
-  of: CallContext,
+  of: ExecutionContext,
   { executor, observer }: ExecutionServiceOptions,
 ): Promise<ExecuteCustomTaskResponse> {
   const { codePackage, entryPoint, inputData, serializationFormat, dependencies, options } = request;
@@ -206,38 +211,69 @@ function getStatus(
   };
 }
 
-/** Wraps a handler: cancellation as a signal, errors as statuses, every call counted once. */
+/** Wraps a handler of one request and one response. */
 function unary<Request, Response>(
   method: string,
-  { observer, openCalls }: CallWatch,
+  watch: CallWatch,
   handle: (request: Request, of: CallContext) => Response | Promise<Response>,
 ): handleUnaryCall<Request, Response> {
-  return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => {
-    void answer(call, callback);
-  };
+  return (call, callback) => void answer(method, watch, { call, reply: callback, handle });
+}
 
-  async function answer(call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): Promise<void> {
-    const controller = new AbortController();
-    openCalls.add(call);
-    let answered = false;
-    call.on("cancelled", () => {
-      // grpc-js also says so when the stream of an answered call closes.
-      if (answered) return;
-      controller.abort(
-        new ServiceError("CANCELLED", `Cannot finish ${method}: the caller cancelled or its deadline passed`),
-      );
+/** Wraps the handler of a task whose console goes out while it runs. */
+function watching(
+  watch: CallWatch,
+  handle: (request: ExecuteCustomTaskRequest, of: ExecutionContext) => Promise<ExecuteCustomTaskResponse>,
+): handleServerStreamingCall<ExecuteCustomTaskRequest, WatchCustomTaskResponse> {
+  return async (call) => {
+    const send = (event: WatchCustomTaskResponse["event"]) => void call.write({ event });
+    using feed = new ConsoleFeed((output) => send({ $case: "console", value: output }));
+    await answer("WatchCustomTask", watch, {
+      call,
+      handle: (request, of) => handle(request, { ...of, onConsole: (text) => feed.add(text) }),
+      reply(failure, response) {
+        if (failure !== null) return void call.emit("error", failure);
+        feed.flush();
+        if (response) send({ $case: "response", value: response });
+        call.end();
+      },
     });
-    try {
-      const response = await handle(call.request, { signal: controller.signal, caller: callerOf(call) });
-      answered = true;
-      observer.requestEnded(method, controller.signal.aborted ? "CANCELLED" : "OK");
-      callback(null, response);
-    } catch (error) {
-      answered = true;
-      const failure = toGrpcError(error, method);
-      observer.requestEnded(method, statusName(failure.code ?? status.UNKNOWN));
-      callback(failure, null);
-    }
+  };
+}
+
+/** A call that is answered once. */
+interface AnsweredCall<Request, Response> {
+  readonly call: EventEmitter & Pick<ServerUnaryCall<Request, Response>, "request" | "metadata">;
+  readonly handle: (request: Request, of: CallContext) => Response | Promise<Response>;
+  readonly reply: sendUnaryData<Response>;
+}
+
+/** Answers a call: cancellation as a signal, errors as statuses, every call counted once. */
+async function answer<Request, Response>(
+  method: string,
+  { observer, openCalls }: CallWatch,
+  { call, handle, reply }: AnsweredCall<Request, Response>,
+): Promise<void> {
+  const controller = new AbortController();
+  openCalls.add(call);
+  let answered = false;
+  call.on("cancelled", () => {
+    // grpc-js also says so when the stream of an answered call closes.
+    if (answered) return;
+    controller.abort(
+      new ServiceError("CANCELLED", `Cannot finish ${method}: the caller cancelled or its deadline passed`),
+    );
+  });
+  try {
+    const response = await handle(call.request, { signal: controller.signal, caller: callerOf(call) });
+    answered = true;
+    observer.requestEnded(method, controller.signal.aborted ? "CANCELLED" : "OK");
+    reply(null, response);
+  } catch (error) {
+    answered = true;
+    const failure = toGrpcError(error, method);
+    observer.requestEnded(method, statusName(failure.code ?? status.UNKNOWN));
+    reply(failure, null);
   }
 }
 

@@ -21,7 +21,7 @@ const NOTHING = new Uint8Array();
  */
 export async function executeObjectMethod(
   request: ExecuteObjectMethodRequest,
-  of: Required<ExecutionContext>,
+  of: Required<Omit<ExecutionContext, "onConsole">>,
   executor: Executor,
 ): Promise<ExecuteObjectMethodResponse> {
   const { objectSpecifier, config, methodArgsData, serializationFormat, close } = request;

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { Interrupts } from "../../src/cli/interrupts.ts";
+import { run } from "../../src/cli/program.ts";
 import { rexec } from "../fakes/cli.ts";
 import { TestFolder } from "../fakes/folder.ts";
+import { FakeTerminal } from "../fakes/terminal.ts";
 import { startTestServer } from "../support/server.ts";
 
 const MAIN = `import { twice } from "./lib/twice.ts";
@@ -16,6 +19,30 @@ export async function forever() {
   for (;;) await new Promise((done) => setTimeout(done, 10));
 }
 `;
+
+/** Code that writes and never ends. */
+const ENDLESS = {
+  "waits.ts": `export default async () => {
+  console.log("first");
+  console.error("second");
+  console.log("third");
+  await new Promise(() => setTimeout(() => {}, 100_000));
+};`,
+  "computes.ts": `export default () => {
+  console.log("first");
+  console.error("second");
+  console.log("third");
+  for (;;);
+};`,
+  "computes.py": `import sys
+def main(_):
+    print("first")
+    print("second", file=sys.stderr)
+    print("third")
+    while True:
+        pass
+`,
+};
 
 Deno.test("rexec run against the service", async (test) => {
   await using server = await startTestServer({ settings: { "pool.maxWorkers": 1 } });
@@ -35,6 +62,20 @@ Deno.test("rexec run against the service", async (test) => {
     assert.equal(result.code, 0, result.stderr);
     assert.deepEqual([result.stdout, result.stderr], ["[21,42]\n", "stdout | n is 21\nstderr | careful\n"]);
   });
+
+  for (const [file, source] of Object.entries(ENDLESS)) {
+    await test.step(`prints the console of ${file} while it runs, its lines in order`, async () => {
+      await folder.write(file, source);
+      const terminal = new FakeTerminal();
+      const interrupts = new Interrupts();
+      const ended = run(["--address", server.address, "run", folder.file(file)], terminal, interrupts);
+      await terminal.printed("stdout | third\n");
+      interrupts.interrupt();
+      assert.equal(await ended, 130);
+      assert.deepEqual(terminal.stdout, "");
+      assert.match(terminal.stderr, /^stdout \| first\nstderr \| second\nstdout \| third\n(?!std)/);
+    });
+  }
 
   await test.step("prints what it cost", async () => {
     const { stderr } = await service("--verbose", "run", code, "--data", '{"n": 1}', "--entry", "main.ts:default");

@@ -257,5 +257,5 @@ Deno.test("rexec run --help shows examples, and says where the console goes and 
   const { code, stdout } = await rexec(["run", "--help"]);
   assert.equal(code, 0);
   assert.match(stdout, /Examples:\n {2}rexec run/);
-  assert.match(stdout, /console goes to standard error when the task has\s+ended/);
+  assert.match(stdout, /console goes to standard error line by line while\s+it runs/);
 });

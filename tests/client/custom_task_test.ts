@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { status as GrpcStatus } from "@grpc/grpc-js";
 import {
+  type ConsoleText,
   ExecutionError,
   ExecutionStatus,
   FailureReason,
@@ -132,4 +133,79 @@ Deno.test("RemoteExecutionClient.executeCustomTask() cancels the task when its s
     await assert.rejects(client.executeCustomTask(CODE, { signal: abort.signal }), /enough/);
     await cancelled.promise;
   });
+});
+
+Deno.test("RemoteExecutionClient.executeCustomTask() tells of the console in order, while the task runs", async () => {
+  const told: ConsoleText[] = [];
+  const first = Promise.withResolvers<void>();
+  using fake = await FakeService.start({
+    async watchCustomTask(call) {
+      const texts = [
+        { stream: { $case: "stdout", value: "a" } },
+        { stream: { $case: "stderr", value: "b" } },
+        { stream: { $case: "stdout", value: "c" } },
+        { stream: undefined }, // Of a stream that later versions may have.
+      ] as const;
+      call.write({ event: { $case: "console", value: { texts: [...texts] } } });
+      await first.promise;
+      const response = {
+        status: ExecutionStatus.SUCCESS,
+        outputData: call.request.inputData,
+        stdout: "ac",
+        stderr: "b",
+      };
+      call.write({ event: { $case: "response", value: ExecuteCustomTaskResponse.fromPartial(response) } });
+      call.end();
+    },
+  });
+  using client = new RemoteExecutionClient(fake.address);
+  const result = await client.executeCustomTask(CODE, {
+    input: 7,
+    onConsole: (text) => {
+      told.push(text);
+      first.resolve();
+    },
+  });
+  const expected = [{ stdout: "a", stderr: "" }, { stdout: "", stderr: "b" }, { stdout: "c", stderr: "" }];
+  assert.deepEqual(told, expected);
+  assert.deepEqual([fromValue(result.value), result.stdout, result.stderr], [7, "ac", "b"]);
+  assert.deepEqual(fake.calls, ["watchCustomTask"]);
+});
+
+Deno.test("RemoteExecutionClient.executeCustomTask() tells of the console at the end, where a service cannot before", async () => {
+  const answer = () =>
+    ExecuteCustomTaskResponse.fromPartial({ status: ExecutionStatus.ERROR, stdout: "a", stderr: "b" });
+  await withFake(answer, async (client, fake) => {
+    const told: ConsoleText[] = [];
+    const onConsole = (text: ConsoleText) => void told.push(text);
+    await assert.rejects(client.executeCustomTask(CODE, { onConsole }), ExecutionError);
+    assert.deepEqual(told, [{ stdout: "a", stderr: "b" }]);
+    assert.deepEqual(fake.calls, ["watchCustomTask", "executeCustomTask"]);
+  });
+});
+
+Deno.test("RemoteExecutionClient.executeCustomTask() says so when a watched call ends without a response", async () => {
+  using fake = await FakeService.start({ watchCustomTask: (call) => void call.end() });
+  using client = new RemoteExecutionClient(fake.address);
+  await assert.rejects(client.executeCustomTask(CODE, { onConsole() {} }), (error) => {
+    assert.ok(error instanceof RpcError);
+    assert.equal(error.code, GrpcStatus.INTERNAL);
+    assert.match(error.message, /^Cannot call WatchCustomTask at .*ended the call without a response$/);
+    return true;
+  });
+});
+
+Deno.test("RemoteExecutionClient.executeCustomTask() cancels a watched call when its signal aborts", async () => {
+  const cancelled = Promise.withResolvers<void>();
+  using fake = await FakeService.start({
+    watchCustomTask(call) {
+      call.on("cancelled", () => cancelled.resolve());
+      call.write({ event: { $case: "console", value: { texts: [{ stream: { $case: "stdout", value: "a" } }] } } });
+    },
+  });
+  using client = new RemoteExecutionClient(fake.address);
+  const controller = new AbortController();
+  const onConsole = () => controller.abort(new Error("enough"));
+  await assert.rejects(client.executeCustomTask(CODE, { onConsole, signal: controller.signal }), /enough/);
+  await cancelled.promise;
 });

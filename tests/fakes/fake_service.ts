@@ -20,6 +20,7 @@ import {
   type StreamExecuteResponse,
   type StreamObjectRequest,
   type StreamObjectResponse,
+  type WatchCustomTaskResponse,
 } from "../../protos/generated/execution.ts";
 import {
   HealthCheckResponse,
@@ -37,6 +38,7 @@ export interface FakeBehaviour {
     request: ExecuteCustomTaskRequest,
     call: grpc.ServerUnaryCall<ExecuteCustomTaskRequest, unknown>,
   ): Partial<ExecuteCustomTaskResponse> | undefined;
+  watchCustomTask?(call: grpc.ServerWritableStream<ExecuteCustomTaskRequest, WatchCustomTaskResponse>): void;
   streamNode?(call: grpc.ServerDuplexStream<StreamData, StreamData>): void;
   streamExecute?(call: grpc.ServerDuplexStream<StreamExecuteRequest, StreamExecuteResponse>): void;
   streamObject?(call: grpc.ServerDuplexStream<StreamObjectRequest, StreamObjectResponse>): void;
@@ -119,6 +121,12 @@ class Handlers {
         } catch (error) {
           callback(error as grpc.ServiceError); // The handlers throw nothing else.
         }
+      },
+      watchCustomTask: (call) => {
+        this.calls.push("watchCustomTask");
+        // The SDK's own service does not have it.
+        if (this.behaviour.watchCustomTask === undefined) call.emit("error", { code: grpc.status.UNIMPLEMENTED });
+        else this.behaviour.watchCustomTask(call);
       },
       listNodes: ({ request: { category } }, callback) => {
         this.calls.push("listNodes");

@@ -15,6 +15,7 @@ from service import (
     SUCCESS,
     Service,
     decode,
+    encode,
     execution,
     expect_failure,
     expect_status,
@@ -96,6 +97,25 @@ def missing(service: Service, _: str, content: dict[str, Any], request: dict[str
 def wrong_version(service: Service, requirement: str) -> None:
     response = run_task(service, package(modules=MODULES), "tasks.main:plain", 1, dependencies=[requirement])
     expect_failure(response, ERROR, "cloudpickle")
+
+
+@case("a watched task tells its console in order while it runs, and at last all that ExecuteCustomTask tells")
+def watched(service: Service) -> None:
+    source = "import sys\ndef main(value):\n    print('a')\n    print('b', file=sys.stderr)\n    print('c')\n    return value\n"
+    request = execution.ExecuteCustomTaskRequest(
+        code_package=package(modules={"main.py": source}),
+        entry_point="main:main",
+        input_data=encode([1, "x"], "pickle"),
+        serialization_format="pickle",
+    )
+    *events, last = service.stub.WatchCustomTask(request, timeout=CALL_TIMEOUT_SECONDS)
+    texts = [text for event in events for text in event.console.texts]
+    expect_equal([(text.WhichOneof("stream"), text.stdout or text.stderr) for text in texts],
+                 [("stdout", "a\n"), ("stderr", "b\n"), ("stdout", "c\n")], "console")  # fmt: skip
+    expect_equal(last.WhichOneof("event"), "response", "last event")
+    expect_status(last.response, SUCCESS)
+    expect_same(decode(last.response.output_data), [1, "x"])
+    expect_equal((last.response.stdout, last.response.stderr), ("a\nc\n", "b\n"), "console of the response")
 
 
 @case("a task that raises is ERROR with the package's own files in its traceback")

@@ -12,7 +12,8 @@ import { addGrantOptions, type GrantOptions, grantsOf, permissionsOf } from "../
 import { type LoadedInput, loadInput } from "../input.ts";
 import { report } from "../report.ts";
 import type { Session } from "../session.ts";
-import { isPrinted, noteMetrics, showConsole, showResult } from "../show_result.ts";
+import { isPrinted, noteMetrics, showResult } from "../show_result.ts";
+import { TaskConsole } from "../task_console.ts";
 import {
   addPythonOption,
   addTaskOptions,
@@ -31,9 +32,8 @@ JavaScript, package.module:function for Python. Without one it is the default ex
 mod.ts or index.ts; of Python the function main of the only module, or of main.py, mod.py or index.py. Python runs on the
 service's default version, unless --python names another one that it has.
 
-The result alone goes to standard output. What the task writes to its console goes to standard error when the task has
-ended, since the service sends it with the answer; each line is led by "stdout |" or "stderr |". --quiet leaves it out,
---json puts it beside the result.
+The result alone goes to standard output. What the task writes to its console goes to standard error line by line while
+it runs; each line is led by "stdout |" or "stderr |". --quiet leaves it out, --json puts it beside the result.
 
 A task computes and no more, unless it asks for the network (--allow-net), a scratch folder (--allow-files) or environment
 variables (--env) and the service's policy grants them; what it does not grant ends with exit code 4. Of your environment
@@ -110,6 +110,9 @@ async function run(
     await session.note(`Packaged ${files.size} ${files.size === 1 ? "file" : "files"}, ${codePackage.length} bytes`);
   }
   const limits = limitsOf(options);
+  // As JSON it stands beside the result, unless that goes elsewhere.
+  const isReported = session.options.json && isPrinted(options);
+  const taskConsole = new TaskConsole(session);
   try {
     const result = await client.executeCustomTask(codePackage, {
       entryPoint: options.entry,
@@ -118,17 +121,15 @@ async function run(
       dependencies: options.dependency,
       options: { ...limits.options, ...grants },
       timeoutMs: limits.timeoutMs,
+      onConsole: isReported || session.options.quiet ? undefined : (text) => taskConsole.add(text),
       signal,
     });
-    // As JSON it stands beside the result, unless that goes elsewhere.
-    if (!session.options.json || !isPrinted(options)) await showConsole(result, session);
+    await taskConsole.end();
     await showResult(result, options, { session, wavEncoding: loaded.wavEncoding });
   } catch (error) {
-    // As JSON both stand in the report.
-    if (error instanceof ExecutionError && !session.options.json) {
-      await showConsole(error, session);
-      await noteMetrics(error.metrics, session);
-    }
+    await taskConsole.end();
+    // As JSON they stand in the report.
+    if (error instanceof ExecutionError && !session.options.json) await noteMetrics(error.metrics, session);
     throw error;
   }
 }

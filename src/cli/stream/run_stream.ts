@@ -14,7 +14,7 @@ import {
   type StreamExecuteInit,
 } from "../../client/mod.ts";
 import type { Session } from "../session.ts";
-import { showConsole } from "../show_result.ts";
+import { showConsole } from "../task_console.ts";
 import { LatencyMeter, type LatencySummary } from "./latency.ts";
 import { type Clock, paced } from "./pace.ts";
 import type { SoundSource } from "./sound_source.ts";

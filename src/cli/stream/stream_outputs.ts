@@ -11,7 +11,7 @@ import { messageOf } from "../../errors.ts";
 import { itemsOf, tryWavAudio } from "../audio_value.ts";
 import { OutputError } from "../errors.ts";
 import type { Session } from "../session.ts";
-import { showConsole } from "../show_result.ts";
+import { showConsole } from "../task_console.ts";
 import type { Segment, SpeechSegments } from "./speech.ts";
 import type { StatusLine } from "./status_line.ts";
 import type { WavSink } from "./wav_sink.ts";
