@@ -22,7 +22,7 @@ import {
   HealthClient,
 } from "../../protos/generated/grpc/health/v1/health.ts";
 import { ExecutionStatus } from "../../protos/generated/types.ts";
-import { mendLostConnections } from "./lost_connections.ts";
+import { mendGrpc } from "./mend_grpc.ts";
 import { type CallContext, messagesOf, type StartUnary, unary } from "./call.ts";
 import type {
   CallOptions,
@@ -85,7 +85,7 @@ export class RemoteExecutionClient implements Disposable {
     this.address = normalizeAddress(address);
     this.#options = ClientOptions.parse(options);
     const { tls, token, maxMessageBytes } = this.#options;
-    mendLostConnections();
+    mendGrpc();
     this.#service = new RemoteExecutionServiceClient(this.address, toCredentials(tls), toChannelOptions(this.#options));
     this.#health = new HealthClient(this.address, toCredentials(tls), {
       channelOverride: this.#service.getChannel(),

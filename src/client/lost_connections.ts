@@ -23,12 +23,8 @@ export function announceLoss(transport: ConnectedTransport): void {
   };
 }
 
-let mended = false;
-
-/** Mends all channels of this program, once. */
+/** Mends all channels of this program. */
 export function mendLostConnections(): void {
-  if (mended) return;
-  mended = true;
   const { prototype } = Http2SubchannelConnector;
   const { connect } = prototype;
   prototype.connect = async function (this: Http2SubchannelConnector, ...args: Parameters<typeof connect>) {

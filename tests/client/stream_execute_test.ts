@@ -8,7 +8,7 @@ import {
   FailureReason,
   RemoteExecutionClient,
 } from "../../src/client/mod.ts";
-import type { StreamInitRequest } from "../../protos/generated/execution.ts";
+import { StreamErrorResponse, type StreamInitRequest } from "../../protos/generated/execution.ts";
 import { FakeService, rpcFailure } from "../fakes/fake_service.ts";
 import { CERTIFICATE } from "../fakes/certificate.ts";
 import { CountingRelay, TlsFront } from "../fakes/network.ts";
@@ -16,6 +16,8 @@ import { type ExecuteCall, LAST_WORDS, sendInit, sendOutputs, serveStream, SESSI
 
 const NODE = { nodeType: "Any", format: "json" } as const;
 const text = (value: string) => new TextEncoder().encode(value);
+
+const nextTurn = () => new Promise((resolve) => setTimeout(resolve));
 
 async function withStream(
   streamExecute: (call: ExecuteCall) => void,
@@ -116,6 +118,46 @@ Deno.test("RemoteExecutionClient.streamExecute() rejects with RpcError when the 
       name: "RpcError",
       codeName: "UNAVAILABLE",
     });
+  });
+});
+
+Deno.test("RemoteExecutionClient.streamExecute() gives what came before the service ended the stream, while inputs go on", async () => {
+  const outputs = 100;
+  const ended = Promise.withResolvers<void>();
+  await withStream((call) => {
+    call.once("data", () => {
+      sendInit(call);
+      sendOutputs(call, Array.from({ length: outputs }, () => ({ outputData: text("1") })));
+      call.write({
+        responseType: { $case: "error", value: StreamErrorResponse.fromPartial({ errorMessage: "broke" }) },
+      });
+      call.end();
+      ended.resolve();
+    });
+    call.resume();
+  }, async (client) => {
+    let given = 0;
+    async function* inputs() {
+      for (;;) {
+        yield ++given;
+        await nextTurn();
+      }
+    }
+    let seen = 0;
+    const reading = async () => {
+      for await (const _ of client.streamExecute(NODE, inputs())) {
+        seen++;
+        await ended.promise;
+        await nextTurn();
+      }
+    };
+    await assert.rejects(reading(), (error) => {
+      assert.ok(error instanceof ExecutionError, String(error));
+      assert.equal(error.message, "broke");
+      return true;
+    });
+    assert.equal(seen, outputs);
+    assert.ok(given > 2, "inputs went on");
   });
 });
 

@@ -6,11 +6,18 @@
 import { descendantsOf, until } from "../support/processes.ts";
 import type { TestServer } from "../support/server.ts";
 
+/** Moments of `performance.now()`. */
+interface Kill {
+  readonly at: number;
+  /** When the server had noticed; `Infinity` until then. */
+  noticedAt: number;
+}
+
 /** Kills one after the other, and remembers when. */
 export class HostKiller {
   readonly #server: Pick<TestServer, "pid" | "metrics">;
   readonly #random: () => number;
-  readonly #times: number[] = [];
+  readonly #kills: Kill[] = [];
   #last: Promise<void> = Promise.resolve();
 
   /** @param random from 0 to below 1, chooses the victims */
@@ -21,17 +28,20 @@ export class HostKiller {
 
   /** Kills so far. */
   get count(): number {
-    return this.#times.length;
+    return this.#kills.length;
   }
 
   /** By `performance.now()`; minus infinity before the first. */
   get lastKillAt(): number {
-    return this.#times.at(-1) ?? -Infinity;
+    return this.#kills.at(-1)?.at ?? -Infinity;
   }
 
-  /** Whether one was killed between two moments of `performance.now()`. */
+  /**
+   * Whether one died between two moments of `performance.now()`: from its kill, which takes its time to reach what is
+   * within a jail, until the server has noticed.
+   */
   killedBetween(from: number, to: number): boolean {
-    return this.#times.some((time) => time >= from && time <= to);
+    return this.#kills.some(({ at, noticedAt }) => at <= to && noticedAt >= from);
   }
 
   /** Kills a host when all serve, and waits until the server has noticed. */
@@ -53,14 +63,17 @@ export class HostKiller {
     const victim = processes[Math.floor(this.#random() * processes.length)];
     if (victim === undefined) throw new Error("Cannot kill a host: there is none");
     // Before the kill, so that nothing can end by it earlier than it.
-    this.#times.push(performance.now());
+    const kill: Kill = { at: performance.now(), noticedAt: Infinity };
+    this.#kills.push(kill);
     try {
       Deno.kill(victim, "SIGKILL");
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
+      kill.noticedAt = kill.at;
       return; // It has ended by itself, as hosts of user code do.
     }
     await until("the victim has been noticed", async () => restartsOf(await this.#server.metrics()) > restarts);
+    kill.noticedAt = performance.now();
   }
 }
 

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { mendLostConnections } from "../../src/client/lost_connections.ts";
+import { mendGrpc } from "../../src/client/mend_grpc.ts";
 import {
   type CallOptions,
   type ChannelCredentials,
@@ -96,7 +96,7 @@ export function connect<Stub extends Client>(
   address: string,
   options: ClientOptions = {},
 ): Stub {
-  mendLostConnections();
+  mendGrpc();
   return new Stub(address, credentials.createInsecure(), {
     ...options,
     "grpc.use_local_subchannel_pool": 1,

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { mendLostConnections } from "../../src/client/lost_connections.ts";
+import { mendGrpc } from "../../src/client/mend_grpc.ts";
 import {
   type ChannelCredentials,
   type ChannelOptions,
@@ -47,7 +47,7 @@ export async function listNodes(
     readonly options?: ChannelOptions;
   } = {},
 ): Promise<CallEnd> {
-  mendLostConnections();
+  mendGrpc();
   const stub = new RemoteExecutionServiceClient(address, channel, { "grpc.use_local_subchannel_pool": 1, ...options });
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
@@ -71,7 +71,7 @@ export async function openStream(
     readonly headers?: Readonly<Record<string, string>>;
   } = {},
 ): Promise<StatusObject> {
-  mendLostConnections();
+  mendGrpc();
   const stub = new RemoteExecutionServiceClient(address, channel, { "grpc.use_local_subchannel_pool": 1 });
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
