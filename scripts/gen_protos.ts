@@ -35,8 +35,8 @@ const TS_PROTO_OPTIONS = [
 const PROTOS = new URL("../protos/", import.meta.url);
 const GENERATED = new URL("generated/", PROTOS);
 
-/** The contract's files, by path below `protos/`. */
-export const PROTO_FILES = ["execution.proto", "types.proto", "grpc/health/v1/health.proto"] as const;
+/** The contract's files and ours, by path below `protos/`. */
+export const PROTO_FILES = ["execution.proto", "types.proto", "watch.proto", "grpc/health/v1/health.proto"] as const;
 
 /** Digest of everything that the generated files depend on, so that a stale copy is noticed without generating. */
 export async function sourceDigest(): Promise<string> {

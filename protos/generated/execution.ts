@@ -13,10 +13,8 @@ import {
   Client,
   type ClientDuplexStream,
   type ClientOptions,
-  type ClientReadableStream,
   type ClientUnaryCall,
   type handleBidiStreamingCall,
-  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -117,38 +115,6 @@ export interface ExecuteCustomTaskResponse {
   stderr: string;
   /** Why it did not succeed; unspecified with SUCCESS. */
   failureReason: FailureReason;
-}
-
-/** A message of the service in WatchCustomTask: console output as it comes, and at last the response. */
-export interface WatchCustomTaskResponse {
-  /** What there is to tell. */
-  event:
-    | //
-    /** What the code wrote since it was last told of. */
-    { $case: "console"; value: ConsoleOutput }
-    | //
-    /** What running the entry point came to, as ExecuteCustomTask answers it: with all of the console output again. */
-    { $case: "response"; value: ExecuteCustomTaskResponse }
-    | undefined;
-}
-
-/** Console output in the order in which it was written. */
-export interface ConsoleOutput {
-  /** Pieces of text, which may begin and end within a line. */
-  texts: ConsoleText[];
-}
-
-/** A piece of console output. */
-export interface ConsoleText {
-  /** Which stream it was written to. */
-  stream:
-    | //
-    /** By log, info and debug; UTF-8. */
-    { $case: "stdout"; value: string }
-    | //
-    /** By warn and error; UTF-8. */
-    { $case: "stderr"; value: string }
-    | undefined;
 }
 
 /** A message of the caller in StreamExecute: first `init`, then `data`, at last `close`. */
@@ -1076,223 +1042,6 @@ export const ExecuteCustomTaskResponse: MessageFns<ExecuteCustomTaskResponse> = 
     message.stdout = object.stdout ?? "";
     message.stderr = object.stderr ?? "";
     message.failureReason = object.failureReason ?? 0;
-    return message;
-  },
-};
-
-function createBaseWatchCustomTaskResponse(): WatchCustomTaskResponse {
-  return { event: undefined };
-}
-
-export const WatchCustomTaskResponse: MessageFns<WatchCustomTaskResponse> = {
-  encode(message: WatchCustomTaskResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    switch (message.event?.$case) {
-      case "console":
-        ConsoleOutput.encode(message.event.value, writer.uint32(10).fork()).join();
-        break;
-      case "response":
-        ExecuteCustomTaskResponse.encode(message.event.value, writer.uint32(18).fork()).join();
-        break;
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): WatchCustomTaskResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseWatchCustomTaskResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.event = { $case: "console", value: ConsoleOutput.decode(reader, reader.uint32()) };
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.event = { $case: "response", value: ExecuteCustomTaskResponse.decode(reader, reader.uint32()) };
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<WatchCustomTaskResponse>, I>>(base?: I): WatchCustomTaskResponse {
-    return WatchCustomTaskResponse.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<WatchCustomTaskResponse>, I>>(object: I): WatchCustomTaskResponse {
-    const message = createBaseWatchCustomTaskResponse();
-    switch (object.event?.$case) {
-      case "console": {
-        if (object.event?.value !== undefined && object.event?.value !== null) {
-          message.event = { $case: "console", value: ConsoleOutput.fromPartial(object.event.value) };
-        }
-        break;
-      }
-      case "response": {
-        if (object.event?.value !== undefined && object.event?.value !== null) {
-          message.event = { $case: "response", value: ExecuteCustomTaskResponse.fromPartial(object.event.value) };
-        }
-        break;
-      }
-    }
-    return message;
-  },
-};
-
-function createBaseConsoleOutput(): ConsoleOutput {
-  return { texts: [] };
-}
-
-export const ConsoleOutput: MessageFns<ConsoleOutput> = {
-  encode(message: ConsoleOutput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.texts) {
-      ConsoleText.encode(v!, writer.uint32(10).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ConsoleOutput {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseConsoleOutput();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.texts.push(ConsoleText.decode(reader, reader.uint32()));
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<ConsoleOutput>, I>>(base?: I): ConsoleOutput {
-    return ConsoleOutput.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ConsoleOutput>, I>>(object: I): ConsoleOutput {
-    const message = createBaseConsoleOutput();
-    message.texts = object.texts?.map((e) => ConsoleText.fromPartial(e)) || [];
-    return message;
-  },
-};
-
-function createBaseConsoleText(): ConsoleText {
-  return { stream: undefined };
-}
-
-export const ConsoleText: MessageFns<ConsoleText> = {
-  encode(message: ConsoleText, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    switch (message.stream?.$case) {
-      case "stdout":
-        writer.uint32(10).string(message.stream.value);
-        break;
-      case "stderr":
-        writer.uint32(18).string(message.stream.value);
-        break;
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ConsoleText {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseConsoleText();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.stream = { $case: "stdout", value: reader.string() };
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.stream = { $case: "stderr", value: reader.string() };
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<ConsoleText>, I>>(base?: I): ConsoleText {
-    return ConsoleText.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ConsoleText>, I>>(object: I): ConsoleText {
-    const message = createBaseConsoleText();
-    switch (object.stream?.$case) {
-      case "stdout": {
-        if (object.stream?.value !== undefined && object.stream?.value !== null) {
-          message.stream = { $case: "stdout", value: object.stream.value };
-        }
-        break;
-      }
-      case "stderr": {
-        if (object.stream?.value !== undefined && object.stream?.value !== null) {
-          message.stream = { $case: "stderr", value: object.stream.value };
-        }
-        break;
-      }
-    }
     return message;
   },
 };
@@ -3893,21 +3642,6 @@ export const RemoteExecutionServiceService = {
       bufferOf(ExecuteCustomTaskResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExecuteCustomTaskResponse => ExecuteCustomTaskResponse.decode(value),
   },
-  /**
-   * Runs an entry point as ExecuteCustomTask does, and tells what it writes to its console while it runs. An extension:
-   * the RemoteMedia SDK does not have it.
-   */
-  watchCustomTask: {
-    path: "/remotemedia.execution.RemoteExecutionService/WatchCustomTask" as const,
-    requestStream: false as const,
-    responseStream: true as const,
-    requestSerialize: (value: ExecuteCustomTaskRequest): Buffer =>
-      bufferOf(ExecuteCustomTaskRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ExecuteCustomTaskRequest => ExecuteCustomTaskRequest.decode(value),
-    responseSerialize: (value: WatchCustomTaskResponse): Buffer =>
-      bufferOf(WatchCustomTaskResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): WatchCustomTaskResponse => WatchCustomTaskResponse.decode(value),
-  },
   /** Runs a node or a code package on a stream of inputs, as a session with metrics for each output. */
   streamExecute: {
     path: "/remotemedia.execution.RemoteExecutionService/StreamExecute" as const,
@@ -3979,11 +3713,6 @@ export interface RemoteExecutionServiceServer extends UntypedServiceImplementati
   executeNode: handleUnaryCall<ExecuteNodeRequest, ExecuteNodeResponse>;
   /** Runs an entry point of a code package on one input. */
   executeCustomTask: handleUnaryCall<ExecuteCustomTaskRequest, ExecuteCustomTaskResponse>;
-  /**
-   * Runs an entry point as ExecuteCustomTask does, and tells what it writes to its console while it runs. An extension:
-   * the RemoteMedia SDK does not have it.
-   */
-  watchCustomTask: handleServerStreamingCall<ExecuteCustomTaskRequest, WatchCustomTaskResponse>;
   /** Runs a node or a code package on a stream of inputs, as a session with metrics for each output. */
   streamExecute: handleBidiStreamingCall<StreamExecuteRequest, StreamExecuteResponse>;
   /** Tells how the service is doing. */
@@ -4031,19 +3760,6 @@ export interface RemoteExecutionServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExecuteCustomTaskResponse) => void,
   ): ClientUnaryCall;
-  /**
-   * Runs an entry point as ExecuteCustomTask does, and tells what it writes to its console while it runs. An extension:
-   * the RemoteMedia SDK does not have it.
-   */
-  watchCustomTask(
-    request: ExecuteCustomTaskRequest,
-    options?: Partial<CallOptions>,
-  ): ClientReadableStream<WatchCustomTaskResponse>;
-  watchCustomTask(
-    request: ExecuteCustomTaskRequest,
-    metadata?: Metadata,
-    options?: Partial<CallOptions>,
-  ): ClientReadableStream<WatchCustomTaskResponse>;
   /** Runs a node or a code package on a stream of inputs, as a session with metrics for each output. */
   streamExecute(): ClientDuplexStream<StreamExecuteRequest, StreamExecuteResponse>;
   streamExecute(options: Partial<CallOptions>): ClientDuplexStream<StreamExecuteRequest, StreamExecuteResponse>;

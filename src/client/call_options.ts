@@ -48,7 +48,7 @@ export interface ExecuteCustomTaskOptions extends CallOptions {
   readonly options?: RequestedLimits & RequestedGrants | undefined;
   /**
    * Is told what the code writes to its console, in order and while it runs; the result and the error have all of it
-   * again. A service that has no `WatchCustomTask` tells it when the task has ended.
+   * again. A service without `rexec.WatchService` tells it when the task has ended.
    */
   readonly onConsole?: ((text: ConsoleText) => void) | undefined;
   /** Whether running it twice does no harm, so that it is run again when the connection breaks. Default false. */

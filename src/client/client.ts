@@ -22,6 +22,7 @@ import {
   HealthClient,
 } from "../../protos/generated/grpc/health/v1/health.ts";
 import { ExecutionStatus } from "../../protos/generated/types.ts";
+import { WatchServiceClient } from "../../protos/generated/watch.ts";
 import { mendGrpc } from "./mend_grpc.ts";
 import { type CallContext, messagesOf, type StartUnary, unary } from "./call.ts";
 import type {
@@ -72,6 +73,7 @@ export class RemoteExecutionClient implements Disposable {
   readonly address: string;
   readonly #options: CompleteClientOptions;
   readonly #service: RemoteExecutionServiceClient;
+  readonly #watch: WatchServiceClient;
   readonly #health: HealthClient;
   readonly #metadata = new Metadata();
   readonly #limits: CodecLimits;
@@ -87,9 +89,9 @@ export class RemoteExecutionClient implements Disposable {
     const { tls, token, maxMessageBytes } = this.#options;
     mendGrpc();
     this.#service = new RemoteExecutionServiceClient(this.address, toCredentials(tls), toChannelOptions(this.#options));
-    this.#health = new HealthClient(this.address, toCredentials(tls), {
-      channelOverride: this.#service.getChannel(),
-    });
+    const shared = { channelOverride: this.#service.getChannel() };
+    this.#watch = new WatchServiceClient(this.address, toCredentials(tls), shared);
+    this.#health = new HealthClient(this.address, toCredentials(tls), shared);
     if (token !== undefined) this.#metadata.set("authorization", `Bearer ${token}`);
     this.#limits = { ...DEFAULT_LIMITS, maxOutputBytes: maxMessageBytes };
   }
@@ -166,7 +168,7 @@ export class RemoteExecutionClient implements Disposable {
   ): Promise<ExecuteCustomTaskResponse> {
     const watch = (onText: (text: ConsoleText) => void) =>
       this.#attempt("WatchCustomTask", options, ({ deadline, signal }) => {
-        const call = this.#service.watchCustomTask(request, this.#metadata, { deadline });
+        const call = this.#watch.watchCustomTask(request, this.#metadata, { deadline });
         return watchTask(messagesOf(call, signal), onText);
       });
     const execute = () =>
@@ -314,7 +316,7 @@ export class RemoteExecutionClient implements Disposable {
 
   /** Closes the connection; calls under way fail with CANCELLED. Closing twice is closing once. */
   close(): void {
-    // Both clients share the channel.
+    // All three clients share the channel.
     this.#service.close();
   }
 

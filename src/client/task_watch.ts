@@ -3,7 +3,8 @@
  * @module
  */
 
-import type { ExecuteCustomTaskResponse, WatchCustomTaskResponse } from "../../protos/generated/execution.ts";
+import type { ExecuteCustomTaskResponse } from "../../protos/generated/execution.ts";
+import type { WatchCustomTaskResponse } from "../../protos/generated/watch.ts";
 import { contractError } from "./call.ts";
 import type { ConsoleText } from "./call_options.ts";
 

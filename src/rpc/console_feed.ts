@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { ConsoleOutput } from "../../protos/generated/execution.ts";
+import type { ConsoleOutput } from "../../protos/generated/watch.ts";
 import type { ConsoleListener } from "../execution/task_run.ts";
 
 /** How long text waits for more, in milliseconds: people see no difference, and a task that writes single bytes costs little. */

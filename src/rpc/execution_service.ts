@@ -3,20 +3,10 @@
  * @module
  */
 
-import type {
-  handleBidiStreamingCall,
-  handleServerStreamingCall,
-  handleUnaryCall,
-  sendUnaryData,
-  ServerDuplexStream,
-  ServerUnaryCall,
-} from "@grpc/grpc-js";
+import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
-import type { EventEmitter } from "node:events";
 import {
-  type ExecuteCustomTaskRequest,
-  ExecuteCustomTaskResponse,
   ExecuteNodeRequest,
   ExecuteNodeResponse,
   ListNodesRequest,
@@ -25,15 +15,14 @@ import {
   RemoteExecutionServiceService,
   StatusRequest,
   StatusResponse,
-  type WatchCustomTaskResponse,
 } from "../../protos/generated/execution.ts";
 import { ServiceStatus } from "../../protos/generated/types.ts";
 import type { AuditEventName } from "../execution/audit.ts";
-import { ServiceError } from "../errors.ts";
+import { type CallContext, unary } from "./answered_calls.ts";
 import { callerOf } from "./caller.ts";
-import { ConsoleFeed } from "./console_feed.ts";
+import { executeCustomTask } from "./custom_task_calls.ts";
 import { ANONYMOUS } from "../execution/callers.ts";
-import type { ExecutionContext, Executor } from "../execution/executor.ts";
+import type { Executor } from "../execution/executor.ts";
 import type { Load } from "../metrics/load_meter.ts";
 import { SERVICE_VERSION } from "../version.ts";
 import { executeObjectMethod } from "./object_calls.ts";
@@ -62,19 +51,6 @@ export interface ExecutionServiceOptions {
   readonly serviceStatus: () => ServiceStatus;
 }
 
-/** Who sees what happens to calls. */
-interface CallWatch {
-  readonly observer: CallObserver;
-  readonly openCalls: OpenCalls;
-}
-
-/** Whose call a handler works on, and for how long. */
-interface CallContext {
-  /** Aborts when the caller cancels or goes away. */
-  readonly signal: AbortSignal;
-  readonly caller: string;
-}
-
 /** Builds the handlers. @param findFlow what the client of a connection has not taken yet */
 export function executionService(
   options: ExecutionServiceOptions,
@@ -83,7 +59,7 @@ export function executionService(
 ): RemoteExecutionServiceServer {
   const { executor, observer } = options;
   const context: ConversationContext = { executor, observer, openCalls };
-  const watch: CallWatch = { observer, openCalls };
+  const watch = { observer, openCalls };
   const startedAt = performance.now();
   return {
     executeNode: unary("ExecuteNode", watch, (request, of) => executeNode(request, of, options)),
@@ -94,7 +70,6 @@ export function executionService(
       watch,
       (request, of) => executeCustomTask(request, of, options),
     ),
-    watchCustomTask: watching(watch, (request, of) => executeCustomTask(request, of, options)),
     executeObjectMethod: unary("ExecuteObjectMethod", watch, async (request, of) => {
       observer.bytesReceived(request.methodArgsData.length);
       const response = await executeObjectMethod(request, of, executor);
@@ -128,35 +103,6 @@ async function executeNode(
     errorMessage: report.errorMessage,
     errorTraceback: report.errorTraceback,
     metrics: report.metrics,
-  };
-}
-
-async function executeCustomTask(
-  request: ExecuteCustomTaskRequest,
-  of: ExecutionContext,
-  { executor, observer }: ExecutionServiceOptions,
-): Promise<ExecuteCustomTaskResponse> {
-  const { codePackage, entryPoint, inputData, serializationFormat, dependencies, options } = request;
-  observer.bytesReceived(codePackage.length + inputData.length);
-  const report = await executor.executeCustomTask({
-    codePackage,
-    entryPoint,
-    input: inputData,
-    format: serializationFormat,
-    dependencies,
-    options,
-  }, of);
-  observer.bytesSent(report.output.length);
-  return {
-    status: report.status,
-    outputData: report.output,
-    errorMessage: report.errorMessage,
-    errorTraceback: report.errorTraceback,
-    metrics: report.metrics,
-    installedDeps: [...report.installed],
-    stdout: report.stdout,
-    stderr: report.stderr,
-    failureReason: report.failureReason,
   };
 }
 
@@ -209,72 +155,6 @@ function getStatus(
       }
       : undefined,
   };
-}
-
-/** Wraps a handler of one request and one response. */
-function unary<Request, Response>(
-  method: string,
-  watch: CallWatch,
-  handle: (request: Request, of: CallContext) => Response | Promise<Response>,
-): handleUnaryCall<Request, Response> {
-  return (call, callback) => void answer(method, watch, { call, reply: callback, handle });
-}
-
-/** Wraps the handler of a task whose console goes out while it runs. */
-function watching(
-  watch: CallWatch,
-  handle: (request: ExecuteCustomTaskRequest, of: ExecutionContext) => Promise<ExecuteCustomTaskResponse>,
-): handleServerStreamingCall<ExecuteCustomTaskRequest, WatchCustomTaskResponse> {
-  return async (call) => {
-    const send = (event: WatchCustomTaskResponse["event"]) => void call.write({ event });
-    using feed = new ConsoleFeed((output) => send({ $case: "console", value: output }));
-    await answer("WatchCustomTask", watch, {
-      call,
-      handle: (request, of) => handle(request, { ...of, onConsole: (text) => feed.add(text) }),
-      reply(failure, response) {
-        if (failure !== null) return void call.emit("error", failure);
-        feed.flush();
-        if (response) send({ $case: "response", value: response });
-        call.end();
-      },
-    });
-  };
-}
-
-/** A call that is answered once. */
-interface AnsweredCall<Request, Response> {
-  readonly call: EventEmitter & Pick<ServerUnaryCall<Request, Response>, "request" | "metadata">;
-  readonly handle: (request: Request, of: CallContext) => Response | Promise<Response>;
-  readonly reply: sendUnaryData<Response>;
-}
-
-/** Answers a call: cancellation as a signal, errors as statuses, every call counted once. */
-async function answer<Request, Response>(
-  method: string,
-  { observer, openCalls }: CallWatch,
-  { call, handle, reply }: AnsweredCall<Request, Response>,
-): Promise<void> {
-  const controller = new AbortController();
-  openCalls.add(call);
-  let answered = false;
-  call.on("cancelled", () => {
-    // grpc-js also says so when the stream of an answered call closes.
-    if (answered) return;
-    controller.abort(
-      new ServiceError("CANCELLED", `Cannot finish ${method}: the caller cancelled or its deadline passed`),
-    );
-  });
-  try {
-    const response = await handle(call.request, { signal: controller.signal, caller: callerOf(call) });
-    answered = true;
-    observer.requestEnded(method, controller.signal.aborted ? "CANCELLED" : "OK");
-    reply(null, response);
-  } catch (error) {
-    answered = true;
-    const failure = toGrpcError(error, method);
-    observer.requestEnded(method, statusName(failure.code ?? status.UNKNOWN));
-    reply(failure, null);
-  }
 }
 
 /** Wraps a conversation: who calls, and what of the call's answers is unread. */

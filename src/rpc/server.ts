@@ -22,6 +22,8 @@ import { OpenCalls } from "./open_calls.ts";
 import { installTextEncoding } from "./text_encoding.ts";
 import { loadTls } from "./tls.ts";
 import { readTokenFile, TokenStore } from "./token_file.ts";
+import { watchService } from "./watch_service.ts";
+import { WatchServiceService } from "../../protos/generated/watch.ts";
 
 const logger = serviceLogger("rpc");
 
@@ -93,6 +95,7 @@ export class RpcServer implements AsyncDisposable {
     const openCalls = new OpenCalls();
     const findFlow: FlowFinder = (ends) => listener.flowOf(ends);
     server.addService(serviceDefinition, executionService(service, openCalls, findFlow));
+    server.addService(WatchServiceService, watchService(service, openCalls));
     const health = new HealthImplementation({ "": "SERVING", [SERVICE_NAME]: "SERVING" });
     health.addToServer(server);
     if (options.reflection) {

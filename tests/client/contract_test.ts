@@ -59,6 +59,7 @@ Deno.test("reflectionPackage() gives the reflection service every file as it is"
     "execution.proto",
     "grpc/health/v1/health.proto",
     "types.proto",
+    "watch.proto",
   ]);
   assert.equal(fileDescriptors().length, files.length);
   new ReflectionService(reflectionPackage());

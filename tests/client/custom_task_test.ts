@@ -180,7 +180,7 @@ Deno.test("RemoteExecutionClient.executeCustomTask() tells of the console at the
     const onConsole = (text: ConsoleText) => void told.push(text);
     await assert.rejects(client.executeCustomTask(CODE, { onConsole }), ExecutionError);
     assert.deepEqual(told, [{ stdout: "a", stderr: "b" }]);
-    assert.deepEqual(fake.calls, ["watchCustomTask", "executeCustomTask"]);
+    assert.deepEqual(fake.calls, ["executeCustomTask"]);
   });
 });
 

@@ -5,9 +5,10 @@
 
 import assert from "node:assert/strict";
 import { type ClientReadableStream, status } from "@grpc/grpc-js";
-import type { ExecuteCustomTaskResponse, WatchCustomTaskResponse } from "../../protos/generated/execution.ts";
+import type { ExecuteCustomTaskResponse } from "../../protos/generated/execution.ts";
 import { ExecutionOptions, ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
-import { TestClient } from "../support/client.ts";
+import { type WatchCustomTaskResponse, WatchServiceClient } from "../../protos/generated/watch.ts";
+import { connect } from "../support/client.ts";
 import { startTestServer } from "../support/server.ts";
 import { resultOf } from "./run.ts";
 
@@ -18,8 +19,8 @@ interface Watched {
   readonly responses: ExecuteCustomTaskResponse[];
 }
 
-function watch(client: TestClient, code: string, options: Partial<ExecutionOptions> = {}) {
-  return client.stub.watchCustomTask({
+function watch(client: WatchServiceClient, code: string, options: Partial<ExecutionOptions> = {}) {
+  return client.watchCustomTask({
     codePackage: new TextEncoder().encode(code),
     entryPoint: "",
     inputData: new TextEncoder().encode("7"),
@@ -47,7 +48,8 @@ const textOf = (texts: readonly string[], stream: string) =>
 
 Deno.test("WatchCustomTask tells what a task writes while it runs, and what it came to", async (test) => {
   await using server = await startTestServer({ settings: { "pool.maxWorkers": 1, "execution.maxConsoleKb": 64 } });
-  using client = new TestClient(server.address);
+  await using connections = new AsyncDisposableStack();
+  const client = connections.adopt(connect(WatchServiceClient, server.address), (client) => client.close());
 
   await test.step("in order, and the same again in the response", async () => {
     const code = "export default (n) => { console.log('a'); console.error('b'); console.log('c', n); return n; };";

@@ -20,13 +20,13 @@ import {
   type StreamExecuteResponse,
   type StreamObjectRequest,
   type StreamObjectResponse,
-  type WatchCustomTaskResponse,
 } from "../../protos/generated/execution.ts";
 import {
   HealthCheckResponse,
   HealthCheckResponse_ServingStatus,
   HealthService,
 } from "../../protos/generated/grpc/health/v1/health.ts";
+import { type WatchCustomTaskResponse, WatchServiceService } from "../../protos/generated/watch.ts";
 import { ExecutionStatus, ServiceStatus } from "../../protos/generated/types.ts";
 
 /** What the fake does. A handler throws {@linkcode rpcFailure} to fail the call; `undefined` never answers. */
@@ -64,6 +64,8 @@ export class FakeService implements Disposable {
     const handlers = new Handlers(behaviour);
     server.addService(RemoteExecutionServiceService, handlers.execution());
     server.addService(HealthService, handlers.health());
+    // The SDK's own service does not have it.
+    if (behaviour.watchCustomTask !== undefined) server.addService(WatchServiceService, handlers.watch());
     server.bindAsync("127.0.0.1:0", credentials, (error, port) => error ? bind.reject(error) : bind.resolve(port));
     const fake = new FakeService(`127.0.0.1:${await bind.promise}`, server);
     handlers.calls = fake.calls;
@@ -122,12 +124,6 @@ class Handlers {
           callback(error as grpc.ServiceError); // The handlers throw nothing else.
         }
       },
-      watchCustomTask: (call) => {
-        this.calls.push("watchCustomTask");
-        // The SDK's own service does not have it.
-        if (this.behaviour.watchCustomTask === undefined) call.emit("error", { code: grpc.status.UNIMPLEMENTED });
-        else this.behaviour.watchCustomTask(call);
-      },
       listNodes: ({ request: { category } }, callback) => {
         this.calls.push("listNodes");
         const availableNodes = FAKE_NODES.filter((node) => category === "" || node.category === category);
@@ -163,6 +159,15 @@ class Handlers {
         } catch (error) {
           callback(error as grpc.ServiceError); // The handlers throw nothing else.
         }
+      },
+    };
+  }
+
+  watch(): grpc.UntypedServiceImplementation {
+    return {
+      watchCustomTask: (call: grpc.ServerWritableStream<ExecuteCustomTaskRequest, WatchCustomTaskResponse>) => {
+        this.calls.push("watchCustomTask");
+        this.behaviour.watchCustomTask?.(call);
       },
     };
   }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import watch_pb2_grpc
+
 from conversations import expect_nothing_left
 from harness import case, expect_equal, rows
 from python_client import package, run_task
@@ -108,7 +110,7 @@ def watched(service: Service) -> None:
         input_data=encode([1, "x"], "pickle"),
         serialization_format="pickle",
     )
-    *events, last = service.stub.WatchCustomTask(request, timeout=CALL_TIMEOUT_SECONDS)
+    *events, last = watch_pb2_grpc.WatchServiceStub(service.channel).WatchCustomTask(request, timeout=CALL_TIMEOUT_SECONDS)
     texts = [text for event in events for text in event.console.texts]
     expect_equal([(text.WhichOneof("stream"), text.stdout or text.stderr) for text in texts],
                  [("stdout", "a\n"), ("stderr", "b\n"), ("stdout", "c\n")], "console")  # fmt: skip
