@@ -4,7 +4,7 @@
  * @module
  */
 
-import { DEFAULT_PACKAGE_LIMITS, linkPackage, openPackage } from "./package/mod.ts";
+import { DEFAULT_PACKAGE_LIMITS, type DenoPackage, linkPackage, readPackage, validateModules } from "./package/mod.ts";
 import type { PackageOptions, PackageTask } from "./protocol.ts";
 import { TaskError } from "./task_error.ts";
 import { hideFolder } from "./traceback.ts";
@@ -51,23 +51,23 @@ export interface LoadedEntry {
  */
 export async function loadPackage(task: PackageTask, context: PackageRunContext): Promise<LoadedEntry> {
   const { entryPoint, dependencies, blockedImports, maxPackageBytes, maxUnpackedBytes, maxFiles } = task.options;
-  const opened = openPackage(task.codePackage, {
-    entryPoint,
-    dependencies,
-    limits: { maxCompressedBytes: maxPackageBytes, maxUnpackedBytes, maxFiles },
-    policy: { allowedBuiltins: [], blockedImports },
-  });
-  if (opened.runtime !== "deno") {
+  const limits = { maxCompressedBytes: maxPackageBytes, maxUnpackedBytes, maxFiles };
+  const read = readPackage(task.codePackage, { entryPoint, dependencies, limits });
+  if (read.runtime !== "deno") {
     // The server sends Python elsewhere, as far as it can tell by a look at the outside.
     throw new TaskError(
       "INVALID_TASK",
       'Cannot run package: it is Python, which does not show; its manifest should say "runtime": "python"',
     );
   }
-  const files = linkPackage(opened, task.layers[0], { ...DEFAULT_PACKAGE_LIMITS, maxUnpackedBytes });
-  const codeUrl = await context.writeFiles(files);
+  // The host writes while the modules are looked into; nothing of what it writes is imported before they have been.
+  const isWhole = read.dependencies.length === 0 && task.layers.length === 0;
+  const written = isWhole ? context.writeFiles(read.files) : undefined;
+  written?.catch(() => {}); // Validation may fail first.
+  const opened = validateModules(read, { limits, policy: { allowedBuiltins: [], blockedImports } });
+  const codeUrl = await (written ?? context.writeFiles(linked(opened, task)));
   hideFolder(codeUrl);
-  const { path, exportName } = opened.entry;
+  const { path, exportName } = read.entry;
   context.exposeGrants(task.options);
   // The path consists of segments that validation has checked; they may hold characters that a URL escapes.
   const url = new URL(path.split("/").map(encodeURIComponent).join("/"), codeUrl).href;
@@ -84,6 +84,10 @@ export async function loadPackage(task: PackageTask, context: PackageRunContext)
       ...(workingDirectory === undefined ? {} : { workingDirectory }),
     }),
   };
+}
+
+function linked(opened: DenoPackage, { layers, options }: PackageTask): Map<string, Uint8Array> {
+  return linkPackage(opened, layers[0], { ...DEFAULT_PACKAGE_LIMITS, maxUnpackedBytes: options.maxUnpackedBytes });
 }
 
 /** Runs user code. */

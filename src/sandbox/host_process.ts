@@ -372,7 +372,9 @@ export class HostProcess implements AsyncDisposable {
 
   /** Has host and worker try what must be impossible. */
   async probe(targets: ProbeTargets, { signal }: { signal: AbortSignal }): Promise<ProbeOutcome[]> {
-    if (this.#state.kind !== "serving") throw new TypeError(`Cannot probe: sandbox host is ${this.#state.kind}`);
+    if (this.#state.kind !== "serving") {
+      throw new ServiceError("SANDBOX_LOST", `Cannot probe sandbox: its host is ${this.#state.kind}`);
+    }
     const reports = [0, 1].map(() => {
       const { promise, resolve } = Promise.withResolvers<ProbeOutcome[]>();
       this.#probeReports.push(resolve);

@@ -22,10 +22,12 @@ const MAX_RESTART_DELAY_MS = 5_000;
 const SURPLUS_IDLE_MS = 5_000;
 
 /**
- * How long after a task has taken a ready host the next one is started, in milliseconds, where nobody waits: a start keeps
- * this process and a core busy, which most tasks then no longer need.
+ * How long after a task has taken a ready host the next one is started, in milliseconds, where nobody waits and the task
+ * still runs: a start keeps this process and a core busy, which most tasks then no longer need.
  */
-const REFILL_DELAY_MS = 10;
+const REFILL_DELAY_MS = 60;
+/** How long a host outlives its task, in milliseconds: its end keeps a core busy, too, and the answer goes first. */
+const ANSWER_FIRST_MS = 5;
 
 /** What a pool needs. */
 export interface TaskHostPoolOptions extends Omit<HostOptions, "id" | "role" | "grants"> {
@@ -229,13 +231,19 @@ export class TaskHostPool implements AsyncDisposable {
           this.#kept.keep(reuseKey, host);
         } else {
           // Whatever it has left behind goes with it.
-          host.kill("retired");
+          this.#retire(host, end);
         }
         task.onEnd(end, sandboxId);
       },
     }, performance.now());
     this.#watch.wake();
     return abandon;
+  }
+
+  #retire(host: HostProcess, end: TaskEnd): void {
+    if (end.kind !== "result" || this.#options.queueLength() > 0) return host.kill("retired");
+    const timer = setTimeout(() => host.kill("retired"), ANSWER_FIRST_MS);
+    void host.exited.then(() => clearTimeout(timer));
   }
 
   /** A stream of user code has its host to itself, and the host ends with it. */

@@ -3,7 +3,7 @@
  * @module
  */
 
-export { openPackage } from "./open_package.ts";
+export { openPackage, validateModules } from "./open_package.ts";
 export type { DenoPackage, OpenPackageOptions, ValidatedPackage } from "./open_package.ts";
 export { declaredRequirements, readPackage } from "./read_package.ts";
 export type { ModulePackage, PythonPackage, ReadPackage, ReadPackageOptions } from "./read_package.ts";

@@ -38,9 +38,21 @@ export type ValidatedPackage = DenoPackage | PythonPackage;
  */
 export function openPackage(bytes: Uint8Array, options: OpenPackageOptions = {}): ValidatedPackage {
   const read = readPackage(bytes, options);
-  if (read.runtime === "python") return read;
+  return read.runtime === "python" ? read : validateModules(read, options);
+}
+
+/**
+ * Looks into the sources of a package that has been read.
+ * @throws {TaskError} `INVALID_TASK` for what cannot be parsed, `SECURITY_VIOLATION` for imports that it may not have
+ */
+export function validateModules(
+  read: ModulePackage,
+  { limits, policy = NO_IMPORTS }: Pick<OpenPackageOptions, "limits" | "policy"> = {},
+): DenoPackage {
   const { files, dependencies, entry } = read;
-  const limits = { ...DEFAULT_PACKAGE_LIMITS, ...options.limits };
-  const { modules } = buildModuleGraph(entry, { files, dependencies, policy: options.policy ?? NO_IMPORTS }, limits);
+  const { modules } = buildModuleGraph(entry, { files, dependencies, policy }, {
+    ...DEFAULT_PACKAGE_LIMITS,
+    ...limits,
+  });
   return { ...read, modules };
 }
