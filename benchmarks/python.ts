@@ -113,7 +113,7 @@ interface Hosts {
 
 /** Hosts alone, from spawn to ready, and what a ready one takes of memory. */
 async function startRows({ jail, folder, version }: Hosts, { start }: NativePython): Promise<string[][]> {
-  const pythonHosts = { ...HOST_LIMITS, jail, runtimeDirectory: folder, python: { version } };
+  const pythonHosts = { ...HOST_LIMITS, jail, runtimeDirectory: folder, python: { version, sharesMemory: true } };
   const cache = await fillCache("task", pythonHosts);
   const options = { ...pythonHosts, role: "task", grants: NO_GRANTS, cache: { kind: "copy", from: cache } } as const;
   // As src/sandbox/launch.ts lays it.

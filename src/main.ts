@@ -215,7 +215,7 @@ async function start(
         await Deno.mkdir(directory, { mode: 0o700 });
         const options = {
           ...hostOptions,
-          python: { version },
+          python: { version, sharesMemory: !config.python.ownHashSeeds },
           runtimeDirectory: directory,
           startTimeoutMs: config.python.startTimeoutMs,
         };

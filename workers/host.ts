@@ -60,6 +60,8 @@ export interface HostPython {
   /** Folder of the version's files, as a `file:` URL that ends with a slash. */
   readonly filesUrl: string;
   readonly mode: PythonStart["pythonMode"];
+  /** See {@linkcode PythonStart}. */
+  readonly sharesMemory: boolean;
   /** Where the snapshot is read from, or written to. */
   readonly snapshotPath: string;
 }
@@ -223,7 +225,8 @@ class SandboxWorker {
       // Without the right to read there is only what was read before.
       const { files, wasm } = this.#helpers?.interpreter ?? readInterpreter(python);
       this.#flags.fill(0);
-      const start: PythonStart = { pythonMode: python.mode, files, flags: this.#flags };
+      const { mode, sharesMemory } = python;
+      const start: PythonStart = { pythonMode: mode, sharesMemory, files, flags: this.#flags };
       const { standardLibrary, library, snapshot } = files;
       const buffers = [standardLibrary, library, ...(snapshot === undefined ? [] : [snapshot])];
       worker.postMessage(start, buffers.map(({ buffer }) => buffer));

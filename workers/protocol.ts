@@ -90,8 +90,8 @@ export interface PythonFiles {
   /** Zip of `workers/python/lib`. */
   readonly library: Uint8Array<ArrayBuffer>;
   /**
-   * What an interpreter that was started before has left: its memory, or its compiled modules in a zip for a version
-   * without snapshots. `undefined` to start from nothing.
+   * What an interpreter that was started before has left: its memory, or its compiled modules in a zip where memory is
+   * not shared or its version cannot give it. `undefined` to start from nothing.
    */
   readonly snapshot: Uint8Array<ArrayBuffer> | undefined;
 }
@@ -101,6 +101,8 @@ export interface PythonStart {
   readonly files: PythonFiles;
   /** `snapshot`: make one and give it as a {@linkcode PythonSnapshot} before being ready. */
   readonly pythonMode: "cold" | "from snapshot" | "snapshot";
+  /** Whether a snapshot is of the interpreter's memory, where its version can give it, and not of its compiled modules. */
+  readonly sharesMemory: boolean;
   /** The signal that the interpreter is to take, and whether the host has sent one. */
   readonly flags: Int32Array;
 }

@@ -12,8 +12,9 @@ import { PythonRuntime } from "./python/tasks.ts";
 import { serveTask, writeOutput } from "./task_service.ts";
 
 /** Starts the interpreter, and serves. */
-export async function startPython(distribution: PyodideDistribution): Promise<void> {
-  const { pythonMode, files, flags } = await pythonStart();
+export async function startPython(bundled: PyodideDistribution): Promise<void> {
+  const { pythonMode, sharesMemory, files, flags } = await pythonStart();
+  const distribution = { ...bundled, hasSnapshots: bundled.hasSnapshots && sharesMemory };
   const wasm = pythonWasm();
   if (pythonMode === "snapshot") {
     postSnapshot(await Interpreter.makeSnapshot({ distribution, files, wasm }));

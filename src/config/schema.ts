@@ -201,6 +201,9 @@ export const PythonOptions = z.strictObject({
   maxSandboxes: z.int().min(1).max(1_024).default(4).describe(
     "Sandbox hosts for Python alive at once, over all versions and ready ones included; each runs one task and is destroyed",
   ),
+  ownHashSeeds: z.boolean().default(false).describe(
+    "Whether each sandbox has a hash seed of its own: it then starts from compiled modules and not from the memory of another, which takes about twice as long",
+  ),
   readySandboxes: z.int().min(0).max(1_024).default(1).describe(
     "Sandbox hosts that wait ready with the default version, started once the service serves; and with any other version that was asked for lately",
   ),

@@ -40,6 +40,13 @@ const SNAPSHOT_FILE = `${SNAPSHOT_FOLDER}/snapshot`;
 /** What a host is for: built-in nodes one after the other, or one task of user code. */
 export type HostRole = "node" | "task";
 
+/** An interpreter of Python. */
+export interface HostPythonOptions {
+  readonly version: PythonVersion;
+  /** Whether it starts from the memory of another where its version can: sooner, and with the same hash seed. */
+  readonly sharesMemory: boolean;
+}
+
 /** What a host needs to start. */
 export interface HostOptions {
   readonly id: string;
@@ -59,7 +66,7 @@ export interface HostOptions {
   readonly cache: HostCache;
   readonly grants: Grants;
   /** The interpreter that it runs; absent for TypeScript and JavaScript. */
-  readonly python?: { readonly version: PythonVersion };
+  readonly python?: HostPythonOptions;
   /** Where the kernel's control groups can be had, each host for user code gets one. */
   readonly controlGroups?: ControlGroups | undefined;
 }
@@ -278,6 +285,7 @@ async function writeBootstrap(
     egress: egress === undefined ? null : { socketPath: inside.egress, ...egress.bootstrap },
     python: pythonUrl === undefined ? null : {
       filesUrl: pythonUrl,
+      sharesMemory: python?.sharesMemory ?? false,
       mode: cache.kind === "fill" ? "snapshot" : inside.snapshot === null ? "cold" : "from snapshot",
       snapshotPath: inside.snapshot ?? `${inside.cache}/${SNAPSHOT_FILE}`,
     },

@@ -243,3 +243,16 @@ Deno.test("ExecuteCustomTask runs Python in a sandbox of its own", async (test) 
     for (let round = 0; round < 2; round++) assert.equal(resultOf(await run(client, code)), 0);
   });
 });
+
+Deno.test("Sandboxes of Python have hash seeds of their own where the service is told so", async () => {
+  await using server = await startTestServer({
+    settings: { "pool.maxWorkers": 1, "python.ownHashSeeds": true, "python.readySandboxes": 0 },
+  });
+  using client = new TestClient(server.address);
+  const code =
+    "import sys\ndef main(_):\n    return [sys.version_info.minor, str(hash('a')), str(hash(b'a')), list({*'abcdef'})]";
+  const results = [await run(client, code), await run(client, code)].map((response) => resultOf(response) as unknown[]);
+  assert.deepEqual(results.map(([minor]) => minor), [14, 14]);
+  assert.notEqual(results[0]?.[1], results[1]?.[1]);
+  assert.notEqual(results[0]?.[2], results[1]?.[2]);
+});

@@ -103,7 +103,7 @@ export class Interpreter {
     const python = await loadPyodide(distribution, { ...files, wasm }, true);
     python.FS.writeFile(LIBRARY_PATH, files.library, { canOwn: true });
     python.runPython(PREPARE);
-    if (python.makeMemorySnapshot !== undefined) return python.makeMemorySnapshot();
+    if (distribution.hasSnapshots && python.makeMemorySnapshot !== undefined) return python.makeMemorySnapshot();
     python.runPython(PRECOMPILE);
     return python.FS.readFile(PRECOMPILED_PATH);
   }

@@ -41,7 +41,7 @@ export interface PyodideDistribution {
   loadPyodide(options: Readonly<Record<string, unknown>>): Promise<Pyodide>;
   /** The factory that Emscripten generates. */
   createPyodideModule(settings: ModuleSettings): Promise<unknown>;
-  /** Whether this version can give its memory, and start from it. */
+  /** Whether this version can give its memory, and start from it, and is to. */
   readonly hasSnapshots: boolean;
   /** `pyodide-lock.json` without packages. */
   readonly lockFile: object;

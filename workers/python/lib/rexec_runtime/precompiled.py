@@ -1,4 +1,4 @@
-"""The standard library's modules as bytecode, for a version that cannot start from a snapshot of its memory.
+"""The standard library's modules as bytecode, for an interpreter that does not start from a snapshot of its memory.
 
 Most of what such an interpreter does when it starts is to compile the same sources that every other one compiles.
 """
@@ -45,7 +45,9 @@ def _loaded_code():
 
 def _add_package(found, loader, folder):
     """All modules below a package: one that is loaded from a zip looks for its modules nowhere else."""
-    for path in list(loader._files):
+    # From 3.13 on they are read when they are first wanted.
+    files = loader._get_files() if hasattr(loader, "_get_files") else loader._files
+    for path in list(files):
         if path.startswith(folder) and path.endswith(".py") and f"{path}c" not in found:
             full = os.path.join(loader.archive, path)
             try:
