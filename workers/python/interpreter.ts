@@ -10,6 +10,7 @@
 import type { PythonFiles } from "../protocol.ts";
 import { TaskError } from "../task_error.ts";
 import type { ConsoleStream } from "../user_console.ts";
+import { packSnapshot } from "./memory_snapshot.ts";
 import { loadPyodide, type Pyodide, type PyodideDistribution, type PythonModule } from "./pyodide.ts";
 
 /** Where package and messages lie. */
@@ -103,7 +104,9 @@ export class Interpreter {
     const python = await loadPyodide(distribution, { ...files, wasm }, true);
     python.FS.writeFile(LIBRARY_PATH, files.library, { canOwn: true });
     python.runPython(PREPARE);
-    if (distribution.hasSnapshots && python.makeMemorySnapshot !== undefined) return python.makeMemorySnapshot();
+    if (distribution.hasSnapshots && python.makeMemorySnapshot !== undefined) {
+      return packSnapshot(python.makeMemorySnapshot());
+    }
     python.runPython(PRECOMPILE);
     return python.FS.readFile(PRECOMPILED_PATH);
   }

@@ -5,6 +5,7 @@
  */
 
 import type { PythonFiles } from "../protocol.ts";
+import { unpackSnapshot } from "./memory_snapshot.ts";
 
 /** The part of Emscripten's file system that is used; see https://emscripten.org/docs/api_reference/Filesystem-API.html */
 export interface FileSystem {
@@ -51,6 +52,8 @@ export interface PyodideDistribution {
 export interface ModuleSettings {
   /** Called when there is a file system, and before Python starts. */
   readonly preRun: ((module: { readonly FS: FileSystem }) => void)[];
+  /** The interpreter's memory, once there is one. */
+  readonly HEAP8?: Int8Array;
 }
 
 /** Nothing is ever fetched from there: it only has to look like an address. */
@@ -118,7 +121,10 @@ export async function loadPyodide(
   files.set("python_stdlib.zip", standardLibrary);
   files.set("pyodide-lock.json", new TextEncoder().encode(JSON.stringify(lockFile)));
   const compiled = hasSnapshots ? undefined : snapshot;
+  /** Emscripten's module: it becomes what the settings are. */
+  let module: ModuleSettings | undefined;
   const create = (settings: ModuleSettings) => {
+    module = settings;
     if (compiled !== undefined) {
       settings.preRun.push(({ FS }) => FS.writeFile(COMPILED_PATH, compiled, { canOwn: true }));
     }
@@ -141,7 +147,9 @@ export async function loadPyodide(
       stdin: () => null,
       ...(compiled === undefined ? {} : { env: { PYTHONPATH: COMPILED_PATH } }),
       ...(mustSnapshot && hasSnapshots ? { _makeSnapshot: true } : {}),
-      ...(hasSnapshots && snapshot !== undefined ? { _loadSnapshot: snapshot } : {}),
+      ...(hasSnapshots && snapshot !== undefined
+        ? { _loadSnapshot: unpackSnapshot(snapshot, () => module?.HEAP8 ?? new Int8Array()) }
+        : {}),
     });
   } finally {
     WebAssembly.instantiateStreaming = instantiateStreaming;
