@@ -14,8 +14,10 @@ const ROOT = new URL("../", import.meta.url);
  */
 export const MEASURING = [
   "tests/benchmarks",
+  "tests/fuzz",
   "tests/hostile",
   "tests/rpc",
+  "tests/sandbox",
   "tests/scripts",
   "tests/soak",
   "tests/streams",

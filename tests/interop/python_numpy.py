@@ -22,11 +22,8 @@ def kinds(values):
 
 def spectrum(samples):
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
-    return {"peak": int(spectrum.argmax()), "spectrum": spectrum.astype(np.float32)}
-
-
-def solve(_):
-    return np.linalg.solve(np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([3.0, 5.0]))
+    solution = np.linalg.solve(np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([3.0, 5.0]))
+    return {"peak": int(spectrum.argmax()), "spectrum": spectrum.astype(np.float32), "solution": solution}
 
 
 def mean(values):
@@ -102,8 +99,7 @@ def computes(service: Service) -> None:
     expected = np.abs(np.fft.rfft(samples * np.hanning(480)))
     expect(result["spectrum"].dtype == np.float32, result["spectrum"].dtype)
     expect(np.allclose(result["spectrum"], expected, atol=1e-4), "another spectrum")
-    response = run(service, "solve", None)
-    expect(np.allclose(decode(response.output_data), [0.8, 1.4]), "another solution")
+    expect(np.allclose(result["solution"], [0.8, 1.4]), "another solution")
 
 
 @case("a json input is plain lists, of which numpy computes")
@@ -115,9 +111,9 @@ def of_json(service: Service) -> None:
 
 @case("no two sandboxes draw the same random numbers")
 def random(service: Service) -> None:
-    seen = [decode(run(service, "draws", None).output_data) for _ in range(3)]
+    seen = [decode(run(service, "draws", None).output_data) for _ in range(2)]
     for one in zip(*seen):
-        expect_equal(len({int(number) for number in one}), 3, f"different numbers in {one}")
+        expect_equal(len({int(number) for number in one}), 2, f"different numbers in {one}")
 
 
 @case("an error of numpy is told with the line of the package that met it")
@@ -129,7 +125,7 @@ def wrong(service: Service) -> None:
 
 @case("a task that did not ask for numpy gets an error that says so")
 def not_asked_for(service: Service) -> None:
-    response = run_task(service, package(modules={"tasks.py": TASKS}), "tasks:solve")
+    response = run_task(service, package(modules={"tasks.py": TASKS}), "tasks:mean")
     expect_failure(response, ERROR, "numpy")
 
 
