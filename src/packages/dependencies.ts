@@ -4,7 +4,6 @@
  */
 
 import type { PythonVersion } from "../../workers/protocol.ts";
-import { ServiceError } from "../errors.ts";
 
 /** Packages that a task needs. */
 export interface DependencyRequest {
@@ -42,19 +41,3 @@ export interface DependencyResolver {
    */
   resolve(request: DependencyRequest, signal: AbortSignal): Promise<ResolvedDependencies>;
 }
-
-const NOTHING: ResolvedDependencies = { layers: [], installed: [] };
-
-/** Has no packages. Those of npm are left to the sandbox, which refuses to import them. */
-export const NO_PACKAGES: DependencyResolver = {
-  async resolve({ runtime, requirements }) {
-    const [first] = requirements;
-    if (runtime === "python" && first !== undefined) {
-      throw new ServiceError(
-        "INVALID_TASK",
-        `Cannot install ${JSON.stringify(first.slice(0, 100))}: this service has no Python packages`,
-      );
-    }
-    return await Promise.resolve(NOTHING);
-  },
-};

@@ -2,9 +2,8 @@ import assert from "node:assert/strict";
 import { ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
 import type { PackageTask } from "../../workers/protocol.ts";
 import { ExecutionSectionOptions, PolicyOptions, PythonOptions } from "../../src/config/schema.ts";
-import { ServiceError } from "../../src/errors.ts";
 import { AdmissionQueue } from "../../src/execution/admission.ts";
-import { type DependencyRequest, NO_PACKAGES } from "../../src/packages/dependencies.ts";
+import type { DependencyRequest } from "../../src/packages/dependencies.ts";
 import { Planner, type PlannerOptions, type TaskPlan } from "../../src/execution/plans.ts";
 import type { CustomTaskExecution, SessionRequest } from "../../src/execution/requests.ts";
 import { NO_GRANTS } from "../../src/sandbox/grants.ts";
@@ -275,19 +274,4 @@ Deno.test("Planner asks for what Python and declared packages of TypeScript depe
     { runtime: "deno", version: undefined, implied: [], requirements: ["npm:zod@4"] },
     { runtime: "python", version: "3.14", implied: ["cloudpickle"], requirements: ["six", "attrs"] },
   ]);
-});
-
-Deno.test("NO_PACKAGES refuses what Python asks for by name, and gives nothing to all others", async () => {
-  const { signal } = new AbortController();
-  const request = { version: undefined, implied: ["cloudpickle"], codePackage: NOTHING };
-  const nothing = { layers: [], installed: [] };
-  assert.deepEqual(await NO_PACKAGES.resolve({ ...request, runtime: "python", requirements: [] }, signal), nothing);
-  assert.deepEqual(
-    await NO_PACKAGES.resolve({ ...request, runtime: "deno", requirements: ["npm:a"] }, signal),
-    nothing,
-  );
-  await assert.rejects(
-    NO_PACKAGES.resolve({ ...request, runtime: "python", requirements: ["numpy"] }, signal),
-    (error) => error instanceof ServiceError && error.code === "INVALID_TASK" && /"numpy"/.test(error.message),
-  );
 });

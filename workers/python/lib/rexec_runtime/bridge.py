@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
-import os
 import time
 from typing import Any
 
@@ -26,13 +25,11 @@ from .loop import DrivenLoop, start_loop
 from .operations import Operations
 from .originals import complete_packages, restore_originals
 from .pickling import save
-from .places import PLACES
 
 # Kept, since user code may put something else in their places.
 _encode = json.JSONEncoder().encode
 _decode = json.JSONDecoder().decode
 _monotonic = time.monotonic
-_exists = os.path.exists
 
 #: Seconds after which coroutines that are always ready give way, so that the glue hears its messages.
 SLICE_SECONDS = 0.02
@@ -152,11 +149,6 @@ def poll() -> str:
         return _BROKEN
 
 
-def interrupted() -> bool:
-    """Whether the glue has asked the running code to end."""
-    return _exists(PLACES.file("interrupt"))
-
-
 def _verdict(operation: _Operation) -> dict[str, Any]:
     task, reason = operation.task, operation.stopped_by
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -172,10 +164,7 @@ def _describe(error: BaseException) -> dict[str, Any]:
         if isinstance(error, kind):
             return {"state": state, "message": clean(str(error), MAX_MESSAGE_LENGTH)}
     raised = error.raised if isinstance(error, UserFailure) else error
-    traceback = traceback_of(raised)
-    if isinstance(raised, KeyboardInterrupt) and interrupted():
-        return {"state": "interrupted", "traceback": traceback}
-    return {"state": "raised", "message": message_of(raised), "traceback": traceback}
+    return {"state": "raised", "message": message_of(raised), "traceback": traceback_of(raised)}
 
 
 def prepare() -> None:

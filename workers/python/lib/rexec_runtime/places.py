@@ -14,7 +14,7 @@ class Places:
 
     def use(self, root: str) -> None:
         """Moves all of them below another root."""
-        #: The bridge's own: `input`, `config`, `object`, `output`, `interrupt`.
+        #: The bridge's own: `input`, `config`, `object`, `output`.
         self.run = os.path.join(root, "run")
         #: The package's files: the first place that modules are looked for in, and the working directory.
         self.package = os.path.join(root, "package")
