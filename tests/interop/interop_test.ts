@@ -8,7 +8,7 @@
 
 import assert from "node:assert/strict";
 import { z } from "zod";
-import { installNumpy } from "../support/numpy.ts";
+import { addNumpy } from "../support/numpy.ts";
 import { startTestServer } from "../support/server.ts";
 
 /** Debian's, with Debian's packages; any other comes without them. */
@@ -53,7 +53,7 @@ Deno.test({
       await Deno.mkdir(stubs);
       await generateStubs(stubs);
       await copyCloudpickle(packages);
-      await installNumpy(packages);
+      await addNumpy(packages);
       await using server = await startTestServer({
         settings: {
           "server.maxMessageBytes": MAX_MESSAGE_BYTES,

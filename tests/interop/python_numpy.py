@@ -123,6 +123,13 @@ def wrong(service: Service) -> None:
     expect('File "tasks.py", line' in response.error_traceback, response.error_traceback)
 
 
+@case("its code is for one version of Python: on another the task is told so")
+def other_version(service: Service) -> None:
+    code_package = package(modules={"tasks.py": TASKS}, python_version="3.14")
+    response = run_task(service, code_package, "tasks:mean", [1], dependencies=NUMPY)
+    expect_failure(response, ERROR, "numpy", "cp311")
+
+
 @case("a task that did not ask for numpy gets an error that says so")
 def not_asked_for(service: Service) -> None:
     response = run_task(service, package(modules={"tasks.py": TASKS}), "tasks:mean")
