@@ -356,7 +356,8 @@ export class TaskRun {
     if (stream === "stdout") this.#stdout += kept;
     else this.#stderr += kept;
     if (kept === "") return;
-    this.#options.onConsole?.({ stream, text: kept });
+    // What comes after the report is nobody's any more.
+    if (!this.#isOver) this.#options.onConsole?.({ stream, text: kept });
     const logger = taskLogger(this.#options.taskId, this.#options.logFields);
     if (logger.isEnabledFor("debug")) logger.debug("{stream}: {text}", { stream, text: kept });
   }
