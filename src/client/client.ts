@@ -28,7 +28,6 @@ import { type CallContext, messagesOf, type StartUnary, unary } from "./call.ts"
 import type {
   CallOptions,
   CodeInit,
-  ConsoleText,
   ExecuteCustomTaskOptions,
   ExecuteNodeOptions,
   Inputs,
@@ -166,26 +165,23 @@ export class RemoteExecutionClient implements Disposable {
     request: ExecuteCustomTaskRequest,
     { onConsole, ...options }: Pick<ExecuteCustomTaskOptions, "onConsole" | "signal" | "timeoutMs" | "idempotent">,
   ): Promise<ExecuteCustomTaskResponse> {
-    const watch = (onText: (text: ConsoleText) => void) =>
-      this.#attempt("WatchCustomTask", options, ({ deadline, signal }) => {
-        const call = this.#watch.watchCustomTask(request, this.#metadata, { deadline });
-        return watchTask(messagesOf(call, signal), onText);
-      });
-    const execute = () =>
-      this.#call<ExecuteCustomTaskResponse>(
-        "ExecuteCustomTask",
-        (call, callback) => this.#service.executeCustomTask(request, this.#metadata, call, callback),
-        options,
-      );
-    if (onConsole === undefined) return await execute();
-    try {
-      return await watch(onConsole);
-    } catch (error) {
-      if (!(error instanceof RpcError && error.code === GrpcStatus.UNIMPLEMENTED)) throw error;
-      const response = await execute();
-      tellConsole(response, onConsole);
-      return response;
+    if (onConsole !== undefined) {
+      try {
+        return await this.#attempt("WatchCustomTask", options, ({ deadline, signal }) => {
+          const call = this.#watch.watchCustomTask(request, this.#metadata, { deadline });
+          return watchTask(messagesOf(call, signal), onConsole);
+        });
+      } catch (error) {
+        if (!(error instanceof RpcError && error.code === GrpcStatus.UNIMPLEMENTED)) throw error;
+      }
     }
+    const response = await this.#call<ExecuteCustomTaskResponse>(
+      "ExecuteCustomTask",
+      (call, callback) => this.#service.executeCustomTask(request, this.#metadata, call, callback),
+      options,
+    );
+    tellConsole(response, onConsole);
+    return response;
   }
 
   /** The nodes that the service has, all or those of one category. */

@@ -61,7 +61,7 @@ export class ExecutionStream implements AsyncIterable<ExecutionResult> {
   }
 
   async *#run(init: StreamInitRequest, inputs: Inputs): AsyncGenerator<ExecutionResult, void, void> {
-    const { open, limits } = this.#options;
+    const { open, limits, onConsole } = this.#options;
     let closed = false;
     const exchanged = exchange(open, this.#requests(init, inputs), { ...this.#options, sizeOf });
     for await (const { responseType: answer } of exchanged) {
@@ -70,14 +70,14 @@ export class ExecutionStream implements AsyncIterable<ExecutionResult> {
           this.#open(answer.value);
           break;
         case "data":
-          this.#tell(answer.value);
+          tellConsole(answer.value, onConsole);
           yield new ExecutionResult(answer.value.outputData, this.#format, limits, answer.value.metrics);
           break;
         case "error":
           throw new ExecutionError({ ...answer.value, status: statusOfReason(answer.value.failureReason) });
         case "close":
           this.#totals = answer.value.totalMetrics;
-          this.#tell(answer.value);
+          tellConsole(answer.value, onConsole);
           closed = true; // And on to the call's end: leaving here would cancel it.
           break;
         case undefined: // A step of a later version of the contract.
@@ -102,11 +102,6 @@ export class ExecutionStream implements AsyncIterable<ExecutionResult> {
     if (status !== ExecutionStatus.SUCCESS) throw new ExecutionError({ status, errorMessage });
     this.#sessionId = sessionId;
     this.#opened.resolve(sessionId);
-  }
-
-  #tell(text: ConsoleText): void {
-    const { onConsole } = this.#options;
-    if (onConsole !== undefined) tellConsole(text, onConsole);
   }
 }
 

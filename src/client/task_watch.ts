@@ -30,7 +30,10 @@ export async function watchTask(
   return response;
 }
 
-/** Tells of text, where there is any. */
-export function tellConsole({ stdout, stderr }: ConsoleText, onConsole: (text: ConsoleText) => void): void {
-  if (stdout !== "" || stderr !== "") onConsole({ stdout, stderr });
+/** Tells of text, where there is any and somebody listens. */
+export function tellConsole(
+  { stdout, stderr }: ConsoleText,
+  onConsole: ((text: ConsoleText) => void) | undefined,
+): void {
+  if (stdout !== "" || stderr !== "") onConsole?.({ stdout, stderr });
 }

@@ -6,10 +6,19 @@
 import { type handleUnaryCall, type sendUnaryData, type ServerUnaryCall, status } from "@grpc/grpc-js";
 import type { EventEmitter } from "node:events";
 import { ServiceError } from "../errors.ts";
+import type { AuditEventName } from "../execution/audit.ts";
 import { callerOf } from "./caller.ts";
-import type { CallObserver } from "./execution_service.ts";
 import type { OpenCalls } from "./open_calls.ts";
 import { statusName, toGrpcError } from "./status.ts";
+
+/** Who counts calls. */
+export interface CallObserver {
+  requestEnded(method: string, status: string): void;
+  bytesReceived(count: number): void;
+  bytesSent(count: number): void;
+  /** Something was refused; see the audit. */
+  audited(event: AuditEventName): void;
+}
 
 /** Who sees what happens to calls. */
 export interface CallWatch {

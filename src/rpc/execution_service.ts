@@ -7,8 +7,6 @@ import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js"
 import { status } from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import {
-  ExecuteNodeRequest,
-  ExecuteNodeResponse,
   ListNodesRequest,
   ListNodesResponse,
   RemoteExecutionServiceServer,
@@ -17,10 +15,8 @@ import {
   StatusResponse,
 } from "../../protos/generated/execution.ts";
 import { ServiceStatus } from "../../protos/generated/types.ts";
-import type { AuditEventName } from "../execution/audit.ts";
-import { type CallContext, unary } from "./answered_calls.ts";
+import { type CallObserver, unary } from "./answered_calls.ts";
 import { callerOf } from "./caller.ts";
-import { executeCustomTask } from "./custom_task_calls.ts";
 import { ANONYMOUS } from "../execution/callers.ts";
 import type { Executor } from "../execution/executor.ts";
 import type { Load } from "../metrics/load_meter.ts";
@@ -28,19 +24,11 @@ import { SERVICE_VERSION } from "../version.ts";
 import { executeObjectMethod } from "./object_calls.ts";
 import type { OpenCalls } from "./open_calls.ts";
 import { statusName, toGrpcError } from "./status.ts";
+import { executeCustomTask, executeNode } from "./task_calls.ts";
 import { Conversation, type ConversationContext, type Dialect } from "./streams/conversation.ts";
 import { STREAM_EXECUTE, STREAM_NODE, STREAM_OBJECT } from "./streams/dialects.ts";
 import { type FlowFinder, MessageStream } from "./streams/message_stream.ts";
 import { MEGABYTE } from "../units.ts";
-
-/** Who counts calls. */
-export interface CallObserver {
-  requestEnded(method: string, status: string): void;
-  bytesReceived(count: number): void;
-  bytesSent(count: number): void;
-  /** Something was refused; see the audit. */
-  audited(event: AuditEventName): void;
-}
 
 /** What the handlers work with. */
 export interface ExecutionServiceOptions {
@@ -79,30 +67,6 @@ export function executionService(
     streamExecute: streaming(STREAM_EXECUTE, context, findFlow),
     streamNode: streaming(STREAM_NODE, context, findFlow),
     streamObject: streaming(STREAM_OBJECT, context, findFlow),
-  };
-}
-
-async function executeNode(
-  request: ExecuteNodeRequest,
-  of: CallContext,
-  { executor, observer }: ExecutionServiceOptions,
-): Promise<ExecuteNodeResponse> {
-  const { nodeType, config, inputData, serializationFormat, options } = request;
-  observer.bytesReceived(inputData.length);
-  const report = await executor.executeNode({
-    nodeType,
-    config: new Map(Object.entries(config)),
-    input: inputData,
-    format: serializationFormat,
-    options,
-  }, of);
-  observer.bytesSent(report.output.length);
-  return {
-    status: report.status,
-    outputData: report.output,
-    errorMessage: report.errorMessage,
-    errorTraceback: report.errorTraceback,
-    metrics: report.metrics,
   };
 }
 

@@ -6,10 +6,11 @@
 import type { ExecuteObjectMethodRequest, ExecuteObjectMethodResponse } from "../../protos/generated/execution.ts";
 import { ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
 import { ServiceError } from "../errors.ts";
-import type { ExecutionContext, Executor } from "../execution/executor.ts";
+import type { Executor } from "../execution/executor.ts";
 import type { Session } from "../execution/sessions/session.ts";
 import type { ExecutionReport } from "../execution/task_run.ts";
 import type { Verdict } from "../execution/verdict.ts";
+import type { CallContext } from "./answered_calls.ts";
 
 const NOTHING = new Uint8Array();
 
@@ -21,7 +22,7 @@ const NOTHING = new Uint8Array();
  */
 export async function executeObjectMethod(
   request: ExecuteObjectMethodRequest,
-  of: Required<Omit<ExecutionContext, "onConsole">>,
+  of: CallContext,
   executor: Executor,
 ): Promise<ExecuteObjectMethodResponse> {
   const { objectSpecifier, config, methodArgsData, serializationFormat, close } = request;
@@ -78,7 +79,7 @@ async function callMethod(
     ExecuteObjectMethodRequest,
     "methodName" | "methodArgsData" | "serializationFormat"
   >,
-  { signal }: ExecutionContext,
+  { signal }: CallContext,
 ): Promise<ExecuteObjectMethodResponse> {
   const { verdict, metrics, stdout, stderr } = await session.call(
     methodName,

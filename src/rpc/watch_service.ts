@@ -8,9 +8,9 @@ import type { ExecuteCustomTaskRequest } from "../../protos/generated/execution.
 import type { WatchCustomTaskResponse, WatchServiceServer } from "../../protos/generated/watch.ts";
 import { answer, type CallWatch } from "./answered_calls.ts";
 import { ConsoleFeed } from "./console_feed.ts";
-import { executeCustomTask } from "./custom_task_calls.ts";
 import type { ExecutionServiceOptions } from "./execution_service.ts";
 import type { OpenCalls } from "./open_calls.ts";
+import { executeCustomTask } from "./task_calls.ts";
 
 /** Builds the handlers. */
 export function watchService(options: ExecutionServiceOptions, openCalls: OpenCalls): WatchServiceServer {

@@ -150,6 +150,8 @@ export class TaskHostPool implements AsyncDisposable {
 
   /** Starts hosts that are wanted: there may be room for them now. */
   refill(): void {
+    clearTimeout(this.#refill);
+    this.#refill = undefined;
     this.#fill();
   }
 
@@ -177,7 +179,7 @@ export class TaskHostPool implements AsyncDisposable {
     }
     const abandon = this.#runOn(host, task, need);
     if (this.#options.queueLength() > 0) this.#fill();
-    else this.#refill ??= setTimeout(() => this.#refillNow(), REFILL_DELAY_MS);
+    else this.#refill ??= setTimeout(() => this.refill(), REFILL_DELAY_MS);
     return abandon;
   }
 
@@ -197,11 +199,6 @@ export class TaskHostPool implements AsyncDisposable {
     let host = this.#ready.shift();
     while (host !== undefined && !host.isServing) host = this.#ready.shift();
     return host;
-  }
-
-  #refillNow(): void {
-    this.#refill = undefined;
-    this.#fill();
   }
 
   /** Whether there may be another host; one that only waits is ended for it. */

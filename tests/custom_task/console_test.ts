@@ -6,11 +6,11 @@
 import assert from "node:assert/strict";
 import { type ClientReadableStream, status } from "@grpc/grpc-js";
 import type { ExecuteCustomTaskResponse } from "../../protos/generated/execution.ts";
-import { ExecutionOptions, ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
+import { type ExecutionOptions, ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
 import { type WatchCustomTaskResponse, WatchServiceClient } from "../../protos/generated/watch.ts";
 import { connect } from "../support/client.ts";
 import { startTestServer } from "../support/server.ts";
-import { resultOf } from "./run.ts";
+import { resultOf, toRequest } from "./run.ts";
 
 /** What a watched call came to. */
 interface Watched {
@@ -20,14 +20,7 @@ interface Watched {
 }
 
 function watch(client: WatchServiceClient, code: string, options: Partial<ExecutionOptions> = {}) {
-  return client.watchCustomTask({
-    codePackage: new TextEncoder().encode(code),
-    entryPoint: "",
-    inputData: new TextEncoder().encode("7"),
-    serializationFormat: "json",
-    dependencies: [],
-    options: ExecutionOptions.fromPartial(options),
-  });
+  return client.watchCustomTask(toRequest(code, { input: 7, ...options }));
 }
 
 async function readAll(call: ClientReadableStream<WatchCustomTaskResponse>): Promise<Watched> {

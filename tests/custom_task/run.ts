@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import type { Metadata } from "@grpc/grpc-js";
-import type { ExecuteCustomTaskResponse } from "../../protos/generated/execution.ts";
+import type { ExecuteCustomTaskRequest, ExecuteCustomTaskResponse } from "../../protos/generated/execution.ts";
 import { ExecutionOptions, ExecutionStatus } from "../../protos/generated/types.ts";
 import { type Answer, type TestClient, unary } from "../support/client.ts";
 
@@ -18,27 +18,27 @@ export interface Run extends Partial<ExecutionOptions> {
   readonly metadata?: Metadata;
 }
 
+/** The request of a run. */
+export function toRequest(code: string | Uint8Array, options: Omit<Run, "metadata"> = {}): ExecuteCustomTaskRequest {
+  const { entryPoint = "", input = null, dependencies = [], ...wishes } = options;
+  return {
+    codePackage: typeof code === "string" ? new TextEncoder().encode(code) : code,
+    entryPoint,
+    inputData: new TextEncoder().encode(JSON.stringify(input)),
+    serializationFormat: "json",
+    dependencies,
+    options: ExecutionOptions.fromPartial(wishes),
+  };
+}
+
 /** Runs a single module, or a code package, with JSON in and out. */
 export function tryRun(
   client: TestClient,
   code: string | Uint8Array,
   options: Run = {},
 ): Promise<Answer<ExecuteCustomTaskResponse>> {
-  const { entryPoint = "", input = null, dependencies = [], metadata, ...wishes } = options;
-  return unary(
-    client.stub,
-    client.stub.executeCustomTask,
-    {
-      codePackage: typeof code === "string" ? new TextEncoder().encode(code) : code,
-      entryPoint,
-      inputData: new TextEncoder().encode(JSON.stringify(input)),
-      serializationFormat: "json",
-      dependencies,
-      options: ExecutionOptions.fromPartial(wishes),
-    },
-    {},
-    metadata,
-  ).answer;
+  const { metadata, ...asked } = options;
+  return unary(client.stub, client.stub.executeCustomTask, toRequest(code, asked), {}, metadata).answer;
 }
 
 /** As {@linkcode tryRun}, for a call that must succeed, whatever the execution comes to. */

@@ -5,8 +5,8 @@
 
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { ExecutionOptions } from "../../protos/generated/types.ts";
-import { resultOf, type Run, run, tryRun } from "../custom_task/run.ts";
+import type { ExecutionOptions } from "../../protos/generated/types.ts";
+import { resultOf, type Run, run, toRequest, tryRun } from "../custom_task/run.ts";
 import { TestClient, unary } from "../support/client.ts";
 import { jailTypes } from "../support/jails.ts";
 import { until } from "../support/processes.ts";
@@ -141,14 +141,7 @@ for (const type of await jailTypes()) {
     });
     using client = new TestClient(server.address);
     const start = (code: string, wishes: Partial<ExecutionOptions>) =>
-      unary(client.stub, client.stub.executeCustomTask, {
-        codePackage: new TextEncoder().encode(code),
-        entryPoint: "",
-        inputData: new TextEncoder().encode("null"),
-        serializationFormat: "json",
-        dependencies: [],
-        options: ExecutionOptions.fromPartial(wishes),
-      });
+      unary(client.stub, client.stub.executeCustomTask, toRequest(code, wishes));
 
     await test.step("tasks that are cancelled while the host with their rights starts", async () => {
       for (let round = 0; round < 5; round++) {

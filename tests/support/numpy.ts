@@ -4,9 +4,11 @@
  */
 
 import assert from "node:assert/strict";
-import { writeZip } from "./zip_writer.ts";
 // Importing anything of it is what makes Deno fetch it.
 import numpyPackage from "@emscripten-forge/numpy/package.json" with { type: "json" };
+import { DEFAULT_PACKAGE_BOUNDS } from "../../src/client/package_bounds.ts";
+import { readFolder } from "../../src/client/read_folder.ts";
+import { wheelBytes } from "./wheels.ts";
 
 const NUMPY_VERSION = "2.1.1";
 
@@ -18,23 +20,17 @@ const SITE_PACKAGES = "lib/python3.11/site-packages";
 export async function addNumpy(folder: string): Promise<void> {
   const files = await numpyFiles();
   const info = `numpy-${NUMPY_VERSION}.dist-info`;
-  files.set(
-    `${info}/WHEEL`,
-    new TextEncoder().encode(
-      `Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: false\nTag: ${TAG}\n`,
-    ),
-  );
-  const record: string[] = [];
-  for (const [path, content] of files) {
-    if (path === `${info}/RECORD`) continue;
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content as Uint8Array<ArrayBuffer>)); // From a file.
-    record.push(`${path},sha256=${digest.toBase64({ alphabet: "base64url", omitPadding: true })},${content.length}\n`);
-  }
-  files.set(`${info}/RECORD`, new TextEncoder().encode(`${record.join("")}${info}/RECORD,,\n`));
-  await Deno.writeFile(
-    `${folder}/numpy-${NUMPY_VERSION}-${TAG}.whl`,
-    await writeZip([...files].map(([name, data]) => ({ name, data }))),
-  );
+  const metadata = new TextDecoder().decode(files.get(`${info}/METADATA`));
+  const own = [...files].filter(([path]) => path !== `${info}/RECORD`);
+  const wheel = `numpy-${NUMPY_VERSION}-${TAG}.whl`;
+  const bytes = await wheelBytes(wheel, {
+    files: Object.fromEntries(own),
+    info: {
+      METADATA: metadata,
+      WHEEL: `Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: false\nTag: ${TAG}\n`,
+    },
+  });
+  await Deno.writeFile(`${folder}/${wheel}`, bytes);
 }
 
 /** Puts numpy into a folder, without its own tests. */
@@ -49,22 +45,12 @@ async function unpackNumpy(folder: string): Promise<void> {
 }
 
 /** The files of numpy and of its metadata by paths from `site-packages`. */
-async function numpyFiles(): Promise<Map<string, Uint8Array>> {
+async function numpyFiles(): Promise<ReadonlyMap<string, Uint8Array>> {
   const folder = await Deno.makeTempDir({ prefix: "rexec-numpy-" });
   try {
     await unpackNumpy(folder);
-    return await readFiles(folder);
+    return (await readFolder(folder, DEFAULT_PACKAGE_BOUNDS)).files;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-}
-
-async function readFiles(folder: string, prefix = ""): Promise<Map<string, Uint8Array>> {
-  const files = new Map<string, Uint8Array>();
-  for await (const { name, isDirectory } of Deno.readDir(`${folder}/${prefix}`)) {
-    const path = `${prefix}${name}`;
-    if (isDirectory) { for (const [below, content] of await readFiles(folder, `${path}/`)) files.set(below, content); }
-    else files.set(path, await Deno.readFile(`${folder}/${path}`));
-  }
-  return files;
 }

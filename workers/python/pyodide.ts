@@ -122,9 +122,9 @@ export async function loadPyodide(
   files.set("pyodide-lock.json", new TextEncoder().encode(JSON.stringify(lockFile)));
   const compiled = hasSnapshots ? undefined : snapshot;
   /** Emscripten's module: it becomes what the settings are. */
-  let module: ModuleSettings | undefined;
+  let emscripten: ModuleSettings | undefined;
   const create = (settings: ModuleSettings) => {
-    module = settings;
+    emscripten = settings;
     if (compiled !== undefined) {
       settings.preRun.push(({ FS }) => FS.writeFile(COMPILED_PATH, compiled, { canOwn: true }));
     }
@@ -148,7 +148,7 @@ export async function loadPyodide(
       ...(compiled === undefined ? {} : { env: { PYTHONPATH: COMPILED_PATH } }),
       ...(mustSnapshot && hasSnapshots ? { _makeSnapshot: true } : {}),
       ...(hasSnapshots && snapshot !== undefined
-        ? { _loadSnapshot: unpackSnapshot(snapshot, () => module?.HEAP8 ?? new Int8Array()) }
+        ? { _loadSnapshot: unpackSnapshot(snapshot, () => emscripten?.HEAP8 ?? new Int8Array()) }
         : {}),
     });
   } finally {

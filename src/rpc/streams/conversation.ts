@@ -12,7 +12,7 @@ import type { Executor, SessionRequest } from "../../execution/executor.ts";
 import type { Session, SessionEnd, SessionOutput } from "../../execution/sessions/session.ts";
 import type { Verdict } from "../../execution/verdict.ts";
 import type { ExecutionReport } from "../../execution/task_run.ts";
-import type { CallObserver } from "../execution_service.ts";
+import type { CallObserver } from "../answered_calls.ts";
 import type { OpenCalls } from "../open_calls.ts";
 import { statusName } from "../status.ts";
 import type { MessageStream } from "./message_stream.ts";
