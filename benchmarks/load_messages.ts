@@ -3,7 +3,6 @@
  * @module
  */
 
-import { Buffer } from "node:buffer";
 import {
   ExecuteNodeRequest,
   ExecuteNodeResponse,
@@ -28,9 +27,6 @@ export const PATHS: Readonly<Record<StreamMethod | "ExecuteNode", string>> = {
   ExecuteNode: RemoteExecutionServiceService.executeNode.path,
   Echo: "/benchmark.Echo/EchoStream",
 };
-
-/** Bytes as they are, for grpc-js. */
-export const identity = (bytes: Buffer): Buffer => bytes;
 
 /** Encoded inputs. Audio is a tone over noise from the same seed, so that all runs send the same. */
 export function encodePayload(payload: Payload): Uint8Array[] {
@@ -61,57 +57,49 @@ export interface Init {
 }
 
 /** The first message of a stream. */
-export function initMessage(method: StreamMethod, { nodeType, config, format }: Init): Buffer | undefined {
+export function initMessage(method: StreamMethod, { nodeType, config, format }: Init): Uint8Array | undefined {
   switch (method) {
     case "Echo":
       return undefined;
     case "StreamNode":
-      return bufferOf(
-        StreamData.encode({
-          payload: { $case: "init", value: { nodeType, config: { ...config }, serializationFormat: format } },
-          errorMessage: "",
-        }),
-      );
+      return StreamData.encode({
+        payload: { $case: "init", value: { nodeType, config: { ...config }, serializationFormat: format } },
+        errorMessage: "",
+      }).finish();
     case "StreamExecute":
-      return bufferOf(
-        StreamExecuteRequest.encode({
-          requestType: {
-            $case: "init",
-            value: {
-              nodeType,
-              config: { ...config },
-              codePackage: new Uint8Array(),
-              options: undefined,
-              entryPoint: "",
-            },
+      return StreamExecuteRequest.encode({
+        requestType: {
+          $case: "init",
+          value: {
+            nodeType,
+            config: { ...config },
+            codePackage: new Uint8Array(),
+            options: undefined,
+            entryPoint: "",
           },
-        }),
-      );
+        },
+      }).finish();
   }
 }
 
 /** An input. @param sessionId of StreamExecute; the others have none */
-export function dataMessage(method: StreamMethod, input: Uint8Array, format: string, sessionId = ""): Buffer {
+export function dataMessage(method: StreamMethod, input: Uint8Array, format: string, sessionId = ""): Uint8Array {
   return method === "StreamExecute"
-    ? bufferOf(
-      StreamExecuteRequest.encode({
-        requestType: { $case: "data", value: { sessionId, inputData: input, serializationFormat: format } },
-      }),
-    )
-    : bufferOf(StreamData.encode({ payload: { $case: "data", value: input }, errorMessage: "" }));
+    ? StreamExecuteRequest.encode({
+      requestType: { $case: "data", value: { sessionId, inputData: input, serializationFormat: format } },
+    }).finish()
+    : StreamData.encode({ payload: { $case: "data", value: input }, errorMessage: "" }).finish();
 }
 
 /** A call of ExecuteNode. */
-export function unaryMessage({ nodeType, config, format }: Init, input: Uint8Array): Buffer {
-  return bufferOf(
-    ExecuteNodeRequest.encode({
-      nodeType,
-      config: { ...config },
-      inputData: input,
-      serializationFormat: format,
-      options: undefined,
-    }),
-  );
+export function unaryMessage({ nodeType, config, format }: Init, input: Uint8Array): Uint8Array {
+  return ExecuteNodeRequest.encode({
+    nodeType,
+    config: { ...config },
+    inputData: input,
+    serializationFormat: format,
+    options: undefined,
+  }).finish();
 }
 
 /** Tag of field 2, length-delimited: `data` of every answer of a stream. */
@@ -127,7 +115,7 @@ export type StreamAnswer =
 const OUTPUT: StreamAnswer = { kind: "output" };
 
 /** Reads an answer. An output is told by its first byte: the generator must cost less than the service. */
-export function readAnswer(method: StreamMethod, bytes: Buffer): StreamAnswer {
+export function readAnswer(method: StreamMethod, bytes: Uint8Array): StreamAnswer {
   if (bytes[0] === DATA_TAG || method === "Echo") return OUTPUT;
   if (method === "StreamNode") return { kind: "failed", message: StreamData.decode(bytes).errorMessage };
   const { responseType } = StreamExecuteResponse.decode(bytes);
@@ -150,13 +138,8 @@ export function readAnswer(method: StreamMethod, bytes: Buffer): StreamAnswer {
 }
 
 /** What is wrong with an answer of ExecuteNode, if anything is. Success is told by its first field. */
-export function unaryFailure(bytes: Buffer): string | undefined {
+export function unaryFailure(bytes: Uint8Array): string | undefined {
   if (bytes[0] === 0x08 && bytes[1] === ExecutionStatus.SUCCESS) return undefined;
   const { status, errorMessage } = ExecuteNodeResponse.decode(bytes);
   return `${ExecutionStatus[status]}: ${errorMessage}`;
-}
-
-function bufferOf(writer: { finish(): Uint8Array }): Buffer {
-  const bytes = writer.finish();
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

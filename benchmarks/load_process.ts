@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Client, credentials } from "@grpc/grpc-js";
+import { GrpcConnection } from "./grpc_connection.ts";
 import { Histogram } from "./histogram.ts";
 import type { LoadPlan, LoadReport } from "./load_plan.ts";
 import { LoadStream, Tally, UnaryCaller } from "./load_sources.ts";
@@ -17,11 +17,9 @@ if (import.meta.main) {
 }
 
 async function run({ address, connections, seconds, warmUpSeconds, parts }: LoadPlan): Promise<LoadReport> {
-  const clients = Array.from({ length: connections }, () =>
-    new Client(address, credentials.createInsecure(), {
-      "grpc.use_local_subchannel_pool": 1,
-      "grpc.max_receive_message_length": -1,
-    }));
+  using owned = new DisposableStack();
+  const opened = await Promise.all(Array.from({ length: connections }, () => GrpcConnection.connect(address)));
+  for (const connection of opened) owned.use(connection);
   const tallies = new Map(Object.keys(parts).map((name) => [name, new Tally()]));
   const paced: PacedSource[] = [];
   const fast: LoadStream[] = [];
@@ -29,8 +27,10 @@ async function run({ address, connections, seconds, warmUpSeconds, parts }: Load
   for (const [name, part] of Object.entries(parts)) {
     const tally = tallies.get(name)!;
     for (let index = 0; index < part.count; index++) {
-      const client = clients[all.length % clients.length]!;
-      const source = part.kind === "unary" ? new UnaryCaller(client, part, tally) : new LoadStream(client, part, tally);
+      const connection = opened[all.length % opened.length]!;
+      const source = part.kind === "unary"
+        ? new UnaryCaller(connection, part, tally)
+        : new LoadStream(connection, part, tally);
       all.push(source);
       if (part.kind === "fast") fast.push(source as LoadStream); // Just made as one.
       else paced.push(source);
@@ -47,7 +47,6 @@ async function run({ address, connections, seconds, warmUpSeconds, parts }: Load
   await pace(paced, { seconds, onLag: (ms) => lag.add(ms) });
   console.log("paced");
   await Promise.all(all.map((source) => source.finish()));
-  for (const client of clients) client.close();
   return {
     lag: lag.toRecord(),
     parts: Object.fromEntries(

@@ -3,14 +3,13 @@
  * @module
  */
 
-import { type Client, type ClientDuplexStream, status as callStatus } from "@grpc/grpc-js";
-import type { Buffer } from "node:buffer";
+import { status as callStatus } from "@grpc/grpc-js";
+import type { CallEnd, GrpcCall, GrpcConnection } from "./grpc_connection.ts";
 import { Histogram } from "./histogram.ts";
 import {
   dataMessage,
   encodePayload,
   formatOf,
-  identity,
   initMessage,
   PATHS,
   readAnswer,
@@ -62,28 +61,23 @@ export class Tally {
 export class LoadStream implements PacedSource {
   readonly #part: Exclude<LoadPart, { kind: "unary" }>;
   readonly #tally: Tally;
-  readonly #call: ClientDuplexStream<Buffer, Buffer>;
+  readonly #call: GrpcCall;
   readonly #opened = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   /** When each message was due, until its answer comes. */
   #dueTimes: number[] = [];
   /** Outputs got. */
   #outputs = 0;
-  #messages: readonly Buffer[] = [];
+  #messages: readonly Uint8Array[] = [];
   #next = 0;
   #state: "open" | "closing" | "ended" = "open";
 
-  constructor(client: Client, part: Exclude<LoadPart, { kind: "unary" }>, tally: Tally) {
+  constructor(connection: GrpcConnection, part: Exclude<LoadPart, { kind: "unary" }>, tally: Tally) {
     this.#part = part;
     this.#tally = tally;
-    this.#call = client.makeBidiStreamRequest(PATHS[part.method], identity, identity);
-    this.#call.on("data", (bytes: Buffer) => this.#onAnswer(bytes));
-    this.#call.on("error", (error: Error & { code?: number; details?: string }) => {
-      this.#fail(`${callStatus[error.code ?? callStatus.UNKNOWN]}: ${error.details ?? error.message}`);
-    });
-    this.#call.on("end", () => {
-      if (this.#state === "open") this.#fail("the stream ended before its half-close");
-      else this.#end();
+    this.#call = connection.call(PATHS[part.method], {
+      onMessage: (bytes) => this.#onAnswer(bytes),
+      onEnd: (end) => this.#onEnd(end),
     });
   }
 
@@ -103,7 +97,7 @@ export class LoadStream implements PacedSource {
 
   send(dueAt: number): void {
     const message = this.#messages[this.#next++ % this.#messages.length];
-    if (message === undefined || this.#state !== "open" || this.#call.writableNeedDrain) return this.skip();
+    if (message === undefined || this.#state !== "open" || this.#call.isBlocked) return this.skip();
     this.#dueTimes.push(dueAt);
     this.#tally.sent++;
     this.#call.write(message);
@@ -131,7 +125,7 @@ export class LoadStream implements PacedSource {
     this.#call.cancel();
   }
 
-  #onAnswer(bytes: Buffer): void {
+  #onAnswer(bytes: Uint8Array): void {
     const answer = readAnswer(this.#part.method, bytes);
     switch (answer.kind) {
       case "output":
@@ -144,6 +138,12 @@ export class LoadStream implements PacedSource {
       case "failed":
         return this.#fail(`stream: ${answer.message}`);
     }
+  }
+
+  #onEnd(end: CallEnd): void {
+    if (end.code !== callStatus.OK) this.#fail(textOf(end));
+    else if (this.#state === "open") this.#fail("the stream ended before its half-close");
+    else this.#end();
   }
 
   #onOutput(): void {
@@ -168,24 +168,24 @@ export class LoadStream implements PacedSource {
   }
 }
 
-function messagesOf({ method, payload }: Exclude<LoadPart, { kind: "unary" }>, sessionId: string): Buffer[] {
+function messagesOf({ method, payload }: Exclude<LoadPart, { kind: "unary" }>, sessionId: string): Uint8Array[] {
   return encodePayload(payload).map((input) => dataMessage(method, input, formatOf(payload), sessionId));
 }
 
 /** A caller of ExecuteNode: sends when a call is due, whether or not the last one was answered. */
 export class UnaryCaller implements PacedSource {
   readonly intervalMs: number;
-  readonly #client: Client;
-  readonly #messages: readonly Buffer[];
+  readonly #connection: GrpcConnection;
+  readonly #messages: readonly Uint8Array[];
   readonly #tally: Tally;
-  readonly #pending = new Set<Promise<void>>();
+  readonly #pending = new Map<GrpcCall, PromiseWithResolvers<void>>();
   #next = 0;
 
-  constructor(client: Client, part: Extract<LoadPart, { kind: "unary" }>, tally: Tally) {
+  constructor(connection: GrpcConnection, part: Extract<LoadPart, { kind: "unary" }>, tally: Tally) {
     const { nodeType, config, payload } = part;
     const init = { nodeType, config, format: formatOf(payload) };
     this.intervalMs = part.intervalMs;
-    this.#client = client;
+    this.#connection = connection;
     this.#messages = encodePayload(payload).map((input) => unaryMessage(init, input));
     this.#tally = tally;
   }
@@ -193,19 +193,15 @@ export class UnaryCaller implements PacedSource {
   send(dueAt: number): void {
     const message = this.#messages[this.#next++ % this.#messages.length];
     if (message === undefined) throw new TypeError("Cannot call: there is no message");
-    const { promise, resolve } = Promise.withResolvers<void>();
     this.#tally.sent++;
-    const options = { deadline: Date.now() + PATIENCE_MS };
-    this.#client.makeUnaryRequest(PATHS.ExecuteNode, identity, identity, message, options, (error, response) => {
-      const failure = error === null
-        ? unaryFailure(response ?? message)
-        : `${callStatus[error.code]}: ${error.details}`;
-      if (failure === undefined) this.#tally.addAnswer(dueAt);
-      else this.#tally.addError(failure);
-      resolve();
+    let failure: string | undefined = "no answer";
+    const call = this.#connection.call(PATHS.ExecuteNode, {
+      onMessage: (bytes) => failure = unaryFailure(bytes),
+      onEnd: (end) => this.#settle(call, dueAt, end.code === callStatus.OK ? failure : textOf(end)),
     });
-    this.#pending.add(promise);
-    void promise.then(() => this.#pending.delete(promise));
+    this.#pending.set(call, Promise.withResolvers());
+    call.write(message);
+    call.end();
   }
 
   skip(): void {
@@ -214,6 +210,24 @@ export class UnaryCaller implements PacedSource {
 
   /** Waits for what is under way. */
   async finish(): Promise<void> {
-    await Promise.all(this.#pending);
+    const timer = setTimeout(() => {
+      for (const call of [...this.#pending.keys()]) {
+        call.cancel();
+        this.#settle(call, 0, "no answer in time");
+      }
+    }, PATIENCE_MS);
+    await Promise.all([...this.#pending.values()].map(({ promise }) => promise));
+    clearTimeout(timer);
   }
+
+  #settle(call: GrpcCall, dueAt: number, failure: string | undefined): void {
+    if (failure === undefined) this.#tally.addAnswer(dueAt);
+    else this.#tally.addError(failure);
+    this.#pending.get(call)?.resolve();
+    this.#pending.delete(call);
+  }
+}
+
+function textOf({ code, message }: CallEnd): string {
+  return `${callStatus[code]}: ${message}`;
 }

@@ -42,6 +42,26 @@ Deno.test("runLoad() counts every message of paced and fast streams and its answ
   assert(server.memoryBytes > 0 && server.cpu.frontLoop > 0);
 });
 
+Deno.test("runLoad() sends and takes messages that no flow-control window of HTTP/2 has room for", async () => {
+  await using echo = await startServer("./echo_server.ts");
+  // 1.9 MB each.
+  const payload = { ...ECHO.payload, frameMs: 10_000 };
+  const { parts } = await runLoad({
+    address: `127.0.0.1:${echo.port}`,
+    parts: { large: { ...ECHO, payload, kind: "fast", count: 2, window: 2 } },
+    seconds: 0.3,
+    warmUpSeconds: 0,
+    processes: 1,
+    connections: 1,
+  });
+
+  const large = parts.get("large");
+  assert(large !== undefined);
+  assert.deepEqual([...large.errors], []);
+  assert(large.sent > 2 * 2, `${large.sent} sent`);
+  assert.equal(large.answered, large.sent);
+});
+
 Deno.test("runLoad() counts what the server refuses by what it says", async () => {
   await using echo = await startServer("./echo_server.ts");
   const unknown: LoadPart = {
