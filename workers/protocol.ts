@@ -348,15 +348,20 @@ const SHORT_LENGTH = 32;
 const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
-/** Writes little-endian fields into one growing buffer. */
+/** One number and its bytes, in the byte order of all machines that Deno runs on: little-endian. */
+const number = new Float64Array(1);
+const numberBytes = new Uint8Array(number.buffer);
+
+/**
+ * Writes little-endian fields into one growing buffer. A few bytes, which most heads of frames are, lie on the runtime's
+ * heap, and a view of them, a DataView for one, would have it allocate a buffer for each.
+ */
 class ByteWriter {
   #bytes: Uint8Array;
-  #view: DataView;
   #length: number;
 
   constructor(capacity: number, start = 0) {
     this.#bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.#bytes.buffer);
     this.#length = start;
   }
 
@@ -367,7 +372,6 @@ class ByteWriter {
       const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
       grown.set(this.#bytes.subarray(0, start));
       this.#bytes = grown;
-      this.#view = new DataView(grown.buffer);
     }
     this.#length = needed;
     return start;
@@ -379,35 +383,29 @@ class ByteWriter {
   }
 
   u32(value: number): void {
-    const at = this.#reserve(4);
-    this.#view.setUint32(at, value, true);
+    this.patchU32(this.#reserve(4), value);
   }
 
   f64(value: number): void {
     const at = this.#reserve(8);
-    this.#view.setFloat64(at, value, true);
+    number[0] = value;
+    this.#bytes.set(numberBytes, at);
   }
 
   /** A length-prefixed UTF-8 string. */
   string(value: string): void {
+    if (isShortAscii(value)) return this.#ascii(value);
     const start = this.#reserve(4 + value.length * UTF8_BYTES_PER_UNIT);
-    if (value.length <= SHORT_LENGTH && this.#writeAscii(value, start)) return;
     const { written } = encoder.encodeInto(value, this.#bytes.subarray(start + 4));
-    this.#view.setUint32(start, written, true);
+    this.patchU32(start, written);
     this.#length = start + 4 + written;
   }
 
-  /** Writes a string of ASCII; gives false for any other. */
-  #writeAscii(value: string, start: number): boolean {
+  #ascii(value: string): void {
+    const start = this.#reserve(4 + value.length);
     const bytes = this.#bytes;
-    for (let index = 0; index < value.length; index++) {
-      const unit = value.charCodeAt(index);
-      if (unit > 0x7f) return false;
-      bytes[start + 4 + index] = unit;
-    }
-    this.#view.setUint32(start, value.length, true);
-    this.#length = start + 4 + value.length;
-    return true;
+    for (let index = 0; index < value.length; index++) bytes[start + 4 + index] = value.charCodeAt(index);
+    this.patchU32(start, value.length);
   }
 
   /** Bytes up to the end of the payload, without a length. */
@@ -417,7 +415,11 @@ class ByteWriter {
   }
 
   patchU32(at: number, value: number): void {
-    this.#view.setUint32(at, value, true);
+    const bytes = this.#bytes;
+    bytes[at] = value;
+    bytes[at + 1] = value >>> 8;
+    bytes[at + 2] = value >>> 16;
+    bytes[at + 3] = value >>> 24;
   }
 
   get length(): number {
@@ -425,19 +427,31 @@ class ByteWriter {
   }
 
   finish(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.subarray(0, this.#length) as Uint8Array<ArrayBuffer>; // allocated above, never shared
+    const bytes = this.#bytes as Uint8Array<ArrayBuffer>; // allocated above, never shared
+    return this.#length === bytes.length ? bytes : bytes.subarray(0, this.#length);
   }
+}
+
+function isShortAscii(text: string): boolean {
+  if (text.length > SHORT_LENGTH) return false;
+  for (let index = 0; index < text.length; index++) {
+    if (text.charCodeAt(index) > 0x7f) return false;
+  }
+  return true;
+}
+
+/** A little-endian number of four bytes, which must be there. */
+function u32At(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 | bytes[at + 3]! << 24) >>> 0;
 }
 
 /** Reads what {@linkcode ByteWriter} wrote; every read is bounded by the payload. */
 class ByteReader {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   #offset = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   #take(count: number): number {
@@ -450,16 +464,18 @@ class ByteReader {
   }
 
   u8(): number {
-    return this.#view.getUint8(this.#take(1));
+    return this.#bytes[this.#take(1)]!; // taken
   }
 
   u32(): number {
-    return this.#view.getUint32(this.#take(4), true);
+    return u32At(this.#bytes, this.#take(4));
   }
 
   /** A finite number that is not negative. */
   amount(): number {
-    const value = this.#view.getFloat64(this.#take(8), true);
+    const start = this.#take(8);
+    for (let index = 0; index < 8; index++) numberBytes[index] = this.#bytes[start + index]!; // taken
+    const value = number[0]!;
     if (!(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) {
       throw new ProtocolError(`Cannot read message: amount is ${value}`);
     }
@@ -519,7 +535,7 @@ function tooLong(length: string, maxLength: number): ProtocolError {
 }
 
 /** Frames whose payload is at least this long keep it apart, so that it is not copied into the header's buffer. */
-const SEPARATE_PAYLOAD_BYTES = 32 * 1024;
+const SEPARATE_PAYLOAD_BYTES = 512;
 
 /** An encoded frame: one or two pieces to send in order. */
 export type FramePieces = readonly [Uint8Array] | readonly [Uint8Array, Uint8Array];
@@ -595,7 +611,11 @@ export function decodeTask(payload: Uint8Array): NodeTask {
 
 /** Encodes a {@linkcode FrameKind.Result}. */
 export function encodeResult(taskId: number, result: TaskResult): FramePieces {
-  const writer = startFrame(FrameKind.Result, taskId, 64 + inlineLength(result.output));
+  const writer = startFrame(
+    FrameKind.Result,
+    taskId,
+    17 + result.message.length + result.traceback.length + inlineLength(result.output),
+  );
   writer.u8(TASK_OUTCOMES.indexOf(result.outcome));
   writer.f64(result.runMicros);
   writer.string(result.message);
@@ -672,7 +692,8 @@ export function decodePackageTask(payload: Uint8Array): PackageTask {
 
 /** Encodes a {@linkcode FrameKind.Step}. */
 export function encodeStep(taskId: number, step: StreamStep): FramePieces {
-  const writer = startFrame(FrameKind.Step, taskId, 64 + inlineLength(step.input));
+  const texts = 8 + step.format.length + step.method.length;
+  const writer = startFrame(FrameKind.Step, taskId, 5 + texts + inlineLength(step.input));
   writer.u32(step.streamId);
   writer.u8(STEP_ACTIONS.indexOf(step.action));
   writer.string(step.format);
@@ -754,8 +775,12 @@ function inlineLength(tail: Uint8Array): number {
   return tail.length >= SEPARATE_PAYLOAD_BYTES ? 0 : tail.length;
 }
 
-const BLOCK_BYTES = 128 * 1024;
-const MIN_READ_BYTES = 16 * 1024;
+/**
+ * A read gets all that a Unix socket holds, 208 KB on Linux by default: what it leaves waits for the next turn of the event
+ * loop, and a server whose turns become long under load would then read less and less in each second.
+ */
+const BLOCK_BYTES = 512 * 1024;
+const MIN_READ_BYTES = 224 * 1024;
 
 /**
  * Cuts a byte stream into frames. The owner of the stream reads into {@linkcode nextBuffer} and calls
@@ -813,14 +838,12 @@ export class FrameReader {
   }
 
   #peekLength(): number {
-    const { buffer, byteOffset } = this.#block;
-    return new DataView(buffer, byteOffset + this.#start, 4).getUint32(0, true);
+    return u32At(this.#block, this.#start);
   }
 }
 
 function frameAt(bytes: Uint8Array, start: number, end: number): Frame {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + start, FRAME_HEADER_BYTES);
-  return new Frame(view.getUint8(4), view.getUint32(5, true), bytes.subarray(start, end));
+  return new Frame(bytes[start + 4]!, u32At(bytes, start + 5), bytes.subarray(start, end));
 }
 
 /**
@@ -829,10 +852,9 @@ function frameAt(bytes: Uint8Array, start: number, end: number): Frame {
  */
 export function splitFrames(bytes: Uint8Array): Frame[] {
   const frames: Frame[] = [];
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let start = 0; start < bytes.length;) {
     if (bytes.length - start < FRAME_HEADER_BYTES) throw new ProtocolError("Cannot split frames: header is cut off");
-    const end = start + 4 + view.getUint32(start, true);
+    const end = start + 4 + u32At(bytes, start);
     if (end < start + FRAME_HEADER_BYTES || end > bytes.length) {
       throw new ProtocolError("Cannot split frames: frame is cut off");
     }

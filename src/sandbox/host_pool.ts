@@ -9,6 +9,7 @@ import { serviceLogger } from "../logging/mod.ts";
 import { HostWatch } from "./host_watch.ts";
 import { HostProcess, type NodeDescription } from "./host_process.ts";
 import type { HostOptions } from "./launch.ts";
+import { hostForStream, SHORT_STEP_MS } from "./stream_placement.ts";
 import type { HostExit, HostTask, PlacedStream, TaskEnd } from "./task.ts";
 
 const logger = serviceLogger("sandbox");
@@ -21,15 +22,11 @@ const BACKLOG_STEP_MS = 1;
 const MAX_BACKLOG_MS = 20;
 /** What a task is expected to take before one of its kind has been seen, in milliseconds. */
 const UNKNOWN_ESTIMATE_MS = 20;
-/** A task that is expected to take longer than this goes to a host without streams, where it holds up none. */
-const SHORT_TASK_MS = 2;
 /** What a step of a stream is expected to take at least, and before one of its kind has been seen, in milliseconds. */
 const LEAST_STEP_MS = 0.05;
 const UNKNOWN_STEP_MS = 0.1;
 /** Steps of a stream in a second, where nothing else is known: those of audio in frames of 20 ms. */
 const STEPS_PER_SECOND = 50;
-/** Streams share a host until their steps are expected to take so much of each second, in milliseconds. */
-const STREAMING_SHARE_MS = 400;
 /** Weight of the newest run in the estimate of its kind. */
 const ESTIMATE_WEIGHT = 0.2;
 /** Kinds of tasks whose estimates are kept; names come from callers. */
@@ -130,7 +127,7 @@ export class HostPool implements AsyncDisposable {
   tryRun(task: HostTask, kind: string): (() => void) | undefined {
     const now = performance.now();
     const estimateMs = this.#estimatesMs.get(kind) ?? UNKNOWN_ESTIMATE_MS;
-    const host = this.#leastLoaded(now, estimateMs > SHORT_TASK_MS);
+    const host = this.#leastLoaded(now, estimateMs > SHORT_STEP_MS);
     if (host === undefined) return undefined;
     const account = this.#accountFor(host, kind, estimateMs);
     const abandon = host.run({
@@ -153,9 +150,7 @@ export class HostPool implements AsyncDisposable {
   }
 
   /**
-   * Opens a stream on the first host whose streams are expected to leave enough time, or else on that where they are
-   * expected to take least: streams that share a host share the cost of waking it. With several hosts one is kept free of
-   * streams, for tasks that would hold them up.
+   * Opens a stream on the host that {@linkcode hostForStream} gives: streams that share one share the cost of waking it.
    *
    * @param task opens the stream
    * @param kind what streams of about the same cost have in common, the node's type say
@@ -164,9 +159,15 @@ export class HostPool implements AsyncDisposable {
   tryOpen(task: HostTask, kind: string): (() => void) | undefined {
     const { stream: sink } = task;
     if (sink === undefined) throw new TypeError("Cannot open stream: nobody hears of it");
-    const host = this.#leastStreaming();
-    if (host === undefined) return undefined;
     const stepKind = `stream:${kind}`;
+    const hosts = this.#slots.map((slot) => slot.kind === "serving" && slot.host.isServing ? slot.host : undefined);
+    const index = hostForStream(
+      hosts.map((host) => host === undefined ? undefined : this.#streamingMs(host)),
+      this.#estimatesMs.get(stepKind) ?? UNKNOWN_STEP_MS,
+      navigator.hardwareConcurrency,
+    );
+    const host = index === undefined ? undefined : hosts[index];
+    if (host === undefined) return undefined;
     this.#countStream(host, stepKind, 1);
     const abandon = host.run({
       ...task,
@@ -253,23 +254,6 @@ export class HostPool implements AsyncDisposable {
     const hosts = this.hosts;
     for (const host of hosts) host.kill("retired");
     await Promise.allSettled([...this.#starts, ...hosts.map(({ exited }) => exited)]);
-  }
-
-  #leastStreaming(): HostProcess | undefined {
-    // The last one is kept free of streams, wherever there is another.
-    const eligible = this.#slots.slice(0, Math.max(1, this.#slots.length - 1));
-    const hosts = eligible.flatMap((slot) => slot.kind === "serving" && slot.host.isServing ? [slot.host] : []);
-    let best: HostProcess | undefined;
-    let bestMs = Infinity;
-    for (const host of hosts) {
-      const streamingMs = this.#streamingMs(host);
-      if (streamingMs < STREAMING_SHARE_MS) return host;
-      if (streamingMs < bestMs) {
-        best = host;
-        bestMs = streamingMs;
-      }
-    }
-    return best;
   }
 
   /** @param isLong whether the task would hold up a host's streams */

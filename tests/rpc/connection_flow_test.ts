@@ -98,25 +98,30 @@ Deno.test("StreamFlow.unreadBytes is at least what the socket holds", () => {
   assert.equal(stream.unreadBytes, 10 + MESSAGE_HEAD_BYTES);
 });
 
-Deno.test("StreamFlow.onSent is called once a turn, for every stream that is open, and when the socket is empty", async () => {
+Deno.test("StreamFlow.onSent is called once a turn, and when the socket is empty, for every stream that awaits it", async () => {
   const { socket, flow } = start();
   const calls: string[] = [];
   const one = flow.open(1);
-  one.onSent = () => calls.push("one");
+  one.onSent = () => calls.push("one") > 0;
   const three = flow.open(3);
-  three.onSent = () => calls.push("three");
+  three.onSent = () => calls.push("three") > 0;
+  const five = flow.open(5);
+  five.onSent = () => calls.push("five") < 0;
+  const seven = flow.open(7);
+  seven.onSent = () => calls.push("seven") > 0;
+  for (const stream of [one, three, five]) stream.awaitSent();
   flow.observe(concat(frame(DATA, 1, 5), frame(DATA, 1, 5)));
   assert.deepEqual(calls, [], "not within the write itself");
   await Promise.resolve();
-  assert.deepEqual(calls, ["one", "three"]);
+  assert.deepEqual(calls, ["one", "three", "five"]);
   socket.emit("drain");
   one[Symbol.dispose]();
   await Promise.resolve();
-  assert.deepEqual(calls, ["one", "three", "three"]);
+  assert.deepEqual(calls, ["one", "three", "five", "three"]);
   flow.observe(frame(HEADERS, 3, 5));
   three[Symbol.dispose]();
   flow.observe(frame(DATA, 3, 5));
   socket.emit("drain");
   await Promise.resolve();
-  assert.deepEqual(calls, ["one", "three", "three"], "nothing of what is forgotten");
+  assert.deepEqual(calls, ["one", "three", "five", "three"], "nothing of what is forgotten");
 });

@@ -36,7 +36,8 @@ const MAX_WAITING_CALLS = 64;
 export interface SessionOutput {
   /** In the format of its input. Valid until the callback that brings it returns. */
   readonly output: Uint8Array;
-  readonly metrics: ExecutionMetrics;
+  /** Made for those that send it. @param timestamp of now, in milliseconds since the epoch */
+  readonly metrics: (timestamp: number) => ExecutionMetrics;
 }
 
 /** How a session ended. */
@@ -302,13 +303,13 @@ export class Session {
     // The sandbox's word.
     const runMs = Math.min(ageMs, runMicros / 1_000);
     const waitedMs = ageMs - runMs;
-    const timestamp = Date.now();
+    const inputSizeBytes = oldest.step.input.length;
     this.totals.addOutput(output.length);
     this.#unreadBytes += output.length + OUTPUT_COST_BYTES;
     const onOutput = oldest.isOrphan ? undefined : this.onOutput;
     onOutput?.({
       output,
-      metrics: {
+      metrics: (timestamp) => ({
         startTimestamp: timestamp - Math.round(runMs),
         endTimestamp: timestamp,
         durationMs: Math.round(runMs),
@@ -316,12 +317,12 @@ export class Session {
         cpuTimeMs: this.nodeType === "" ? 0 : Math.round(runMs),
         memoryPeakMb: 0,
         memoryAverageMb: 0,
-        inputSizeBytes: oldest.step.input.length,
+        inputSizeBytes,
         outputSizeBytes: output.length,
         exitCode: 0,
         sandboxId: this.#stream.sandboxId,
         queueTimeMs: Math.round(waitedMs),
-      },
+      }),
     });
     if (!this.#isHeld) this.#grant();
   }

@@ -15,8 +15,8 @@ export const MESSAGE_HEAD_BYTES = 5;
 
 /** One HTTP/2 stream: what the service wrote to it, and what of that has gone out. */
 export class StreamFlow implements Disposable {
-  /** Called when more has gone out. */
-  onSent: (() => void) | undefined;
+  /** Called when more has gone out, from {@linkcode awaitSent} on until it gives false. */
+  onSent: (() => boolean) | undefined;
   readonly #connection: ConnectionFlow;
   readonly #id: number;
   #unsent = 0;
@@ -31,6 +31,11 @@ export class StreamFlow implements Disposable {
     return Math.max(this.#unsent, this.#connection.socketBytes);
   }
 
+  /** Has `onSent` called. */
+  awaitSent(): void {
+    this.#connection.awaitSent(this);
+  }
+
   /** A message was written. */
   wrote(messageBytes: number): void {
     this.#unsent += MESSAGE_HEAD_BYTES + messageBytes;
@@ -42,7 +47,7 @@ export class StreamFlow implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#connection.forget(this.#id);
+    this.#connection.forget(this.#id, this);
   }
 }
 
@@ -50,6 +55,8 @@ export class StreamFlow implements Disposable {
 export class ConnectionFlow {
   readonly #socket: Socket;
   readonly #streams = new Map<number, StreamFlow>();
+  /** Those that want to hear of what goes out: few at a time, of many. */
+  readonly #awaiting = new Set<StreamFlow>();
   readonly #head = new Uint8Array(FRAME_HEAD_BYTES);
   #headBytes = 0;
   #payloadLeft = 0;
@@ -73,8 +80,13 @@ export class ConnectionFlow {
     return flow;
   }
 
-  forget(id: number): void {
+  forget(id: number, flow: StreamFlow): void {
     this.#streams.delete(id);
+    this.#awaiting.delete(flow);
+  }
+
+  awaitSent(flow: StreamFlow): void {
+    this.#awaiting.add(flow);
   }
 
   /** Takes what HTTP/2 writes next: frames, cut anywhere. */
@@ -107,11 +119,13 @@ export class ConnectionFlow {
 
   /** Once for all that goes out in a turn, and after the call that wrote it. */
   #notifyLater(): void {
-    if (this.#notifying || this.#streams.size === 0) return;
+    if (this.#notifying || this.#awaiting.size === 0) return;
     this.#notifying = true;
     queueMicrotask(() => {
       this.#notifying = false;
-      for (const flow of this.#streams.values()) flow.onSent?.();
+      for (const flow of [...this.#awaiting]) {
+        if (flow.onSent?.() !== true) this.#awaiting.delete(flow);
+      }
     });
   }
 }

@@ -222,7 +222,7 @@ export class Conversation<Request> {
     session.onOutput = (output) => {
       this.#context.observer.bytesSent(output.output.length);
       this.#stream.write(this.#dialect.output(session, output));
-      if (this.#isBehind) session.hold(true);
+      if (this.#isBehind) this.#hold(session);
     };
     session.onFailure = (verdict) => {
       if (isOwner) return false;
@@ -244,9 +244,18 @@ export class Conversation<Request> {
     return this.#state.kind === "over";
   }
 
-  #onSent(): void {
+  #hold(session: Session): void {
+    session.hold(true);
+    this.#stream.awaitSent();
+  }
+
+  /** @returns whether the client is still behind */
+  #onSent(): boolean {
     const state = this.#state;
-    if ((state.kind === "open" || state.kind === "finishing") && !this.#isBehind) state.session.hold(false);
+    if (state.kind !== "open" && state.kind !== "finishing") return false;
+    if (this.#isBehind) return true;
+    state.session.hold(false);
+    return false;
   }
 
   #onHalfClose(): void {

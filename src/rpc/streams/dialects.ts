@@ -51,7 +51,7 @@ export const STREAM_EXECUTE: Dialect<StreamExecuteRequest> = {
   output: (session, { output, metrics }) =>
     executeResponse({
       $case: "data",
-      value: { sessionId: session.id, outputData: output, metrics, ...session.takeConsole() },
+      value: { sessionId: session.id, outputData: output, metrics: metrics(Date.now()), ...session.takeConsole() },
     }),
   failed: (session, { failureReason, errorMessage = "", errorTraceback = "" }) =>
     executeResponse({

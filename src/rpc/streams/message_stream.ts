@@ -30,8 +30,8 @@ export interface MessageHandlers<Request> {
   onHalfClose(): void;
   /** The client cancelled, its deadline passed, or it is gone: nobody hears an answer any more. */
   onGone(): void;
-  /** More has gone out to the client. */
-  onSent(): void;
+  /** More has gone out to the client, which was awaited. @returns whether it still is */
+  onSent(): boolean;
 }
 
 /** One bidirectional call. It ends by `end` or `fail`, or because the client goes. */
@@ -83,6 +83,11 @@ export class MessageStream<Request> {
   /** Bytes that were written and have not gone out to the client. */
   get unreadBytes(): number {
     return this.#flow.unreadBytes;
+  }
+
+  /** Has the handlers told when more has gone out. */
+  awaitSent(): void {
+    this.#flow.awaitSent();
   }
 
   /** Whether nothing more can be said. */

@@ -46,7 +46,7 @@ import { ODD_TEXTS } from "../json_values.ts";
 import { EDGES, mutate } from "../mutate.ts";
 import { Random } from "../random.ts";
 
-const MAX_FRAME_BYTES = 300_000;
+const MAX_FRAME_BYTES = 1_000_000;
 
 /** Any text, too long for its place now and then. */
 function text(random: Random): string {
@@ -55,7 +55,7 @@ function text(random: Random): string {
 }
 
 function tail(random: Random): Uint8Array {
-  return new Uint8Array(random.chance(0.03) ? random.below(200_000) : random.skewed(500)).fill(random.below(256));
+  return new Uint8Array(random.chance(0.03) ? random.below(700_000) : random.skewed(500)).fill(random.below(256));
 }
 
 /** A message of any kind, as an honest sender writes it. */
@@ -157,7 +157,7 @@ function receive(stream: Uint8Array, random: Random): { readonly frames: Frame[]
       const buffer = reader.nextBuffer();
       assert(buffer.length > 0, "there is always room");
       assert(buffer.byteLength <= MAX_FRAME_BYTES + 4, "no more room than the longest frame needs");
-      const count = Math.min(buffer.length, stream.length - at, 1 + random.skewed(random.pick([20, 100_000])));
+      const count = Math.min(buffer.length, stream.length - at, 1 + random.skewed(random.pick([20, 300_000])));
       buffer.set(stream.subarray(at, at + count));
       at += count;
       for (const frame of reader.advance(count)) frames.push(...splitFrames(frame.bytes.slice()));
