@@ -9,7 +9,7 @@ import { ExecuteNodeRequest } from "../protos/generated/execution.ts";
 import { codecFor } from "../workers/codecs/mod.ts";
 import { median, printTable } from "./table.ts";
 import { measureUnary } from "./load.ts";
-import { startServer } from "./server_process.ts";
+import { startEcho, startService } from "./server_process.ts";
 import { processTree, type ThreadTimes, threadTimes } from "./usage.ts";
 
 const CALLS = 20_000;
@@ -38,8 +38,8 @@ function requests(): ReadonlyMap<string, Uint8Array> {
 
 /** Measures in turns, so that a slow moment of the machine hits all alike, and prints the medians. */
 export async function benchExecuteNode(): Promise<void> {
-  await using echo = await startServer("./echo_server.ts");
-  await using service = await startServer("./service.ts");
+  await using echo = await startEcho();
+  await using service = await startService();
   const rows: string[][] = [];
   const profile: string[][] = [];
   for (const [name, message] of requests()) {

@@ -13,7 +13,7 @@ import { jailTypes, TestJail } from "../tests/support/jails.ts";
 import { createToken, writeTokenFile } from "../src/rpc/token_file.ts";
 import type { HostPaths } from "../src/sandbox/host_paths.ts";
 import type { Jail, JailedCommand } from "../src/sandbox/jails/mod.ts";
-import { type ServerProcess, startServer } from "./server_process.ts";
+import { type ServerProcess, startService } from "./server_process.ts";
 import { median, percentile, printTable } from "./table.ts";
 
 const CALLS = 60;
@@ -169,7 +169,7 @@ async function taskHosts({ metricsPort }: ServerProcess): Promise<TaskHosts> {
 }
 
 function start(jail: Jail, settings: Readonly<Record<string, unknown>>): Promise<ServerProcess> {
-  return startServer("./service.ts", {
+  return startService({
     "sandbox.type": jail.type,
     "pool.maxWorkers": 1,
     "pool.maxTaskHosts": HOSTS,

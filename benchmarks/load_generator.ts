@@ -18,7 +18,7 @@ import type { LoadPart, Payload, StreamMethod } from "./load_plan.ts";
 import { runLoad } from "./load_run.ts";
 import { printLoad } from "./load_table.ts";
 import { printProfile } from "./profile.ts";
-import { startServer } from "./server_process.ts";
+import { startService } from "./server_process.ts";
 
 interface Options {
   readonly address?: string;
@@ -79,7 +79,7 @@ async function main(): Promise<void> {
 async function load(options: Options): Promise<void> {
   const flags = options.profile === undefined ? [] : [`--cpu-prof-dir=${options.profile}`];
   await using server = options.address === undefined
-    ? await startServer("./service.ts", JSON.parse(options.settings), flags)
+    ? await startService(JSON.parse(options.settings), flags)
     : undefined;
   const { seconds, warmUp, processes, connections } = options;
   const result = await runLoad({

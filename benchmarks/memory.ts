@@ -5,7 +5,7 @@
 
 import { EXECUTE_NODE, nodeRequest } from "./execute_node.ts";
 import { measureUnary } from "./load.ts";
-import { startServer } from "./server_process.ts";
+import { startEcho, startService } from "./server_process.ts";
 import { printTable } from "./table.ts";
 import { processTree, proportionalBytes } from "./usage.ts";
 
@@ -15,8 +15,8 @@ const MEGABYTE = 1024 * 1024;
 
 /** Prints proportional set sizes of server and hosts, beside a bare grpc-js server under the same load. */
 export async function benchMemory(): Promise<void> {
-  await using echo = await startServer("./echo_server.ts");
-  await using service = await startServer("./service.ts");
+  await using echo = await startEcho();
+  await using service = await startService();
   const message = nodeRequest("CalculatorNode", "json", new TextEncoder().encode('{"operation":"add","args":[1,2]}'));
   const rows: string[][] = [];
   const addRow = (moment: string) => {

@@ -8,7 +8,7 @@
 import { TestClient } from "../tests/support/client.ts";
 import { openFiles, residentBytes, until } from "../tests/support/processes.ts";
 import { type CallRecord, honestAlone, makeTokens, mix } from "../tests/hostile/mix.ts";
-import { type ServerProcess, startServer } from "./server_process.ts";
+import { type ServerProcess, startService } from "./server_process.ts";
 import { percentile, printTable } from "./table.ts";
 import { processTree } from "./usage.ts";
 
@@ -34,7 +34,7 @@ export async function benchMixedTasks(tasks: number): Promise<void> {
   const folder = Deno.makeTempDirSync({ prefix: "rexec-bench-" });
   try {
     const headers = makeTokens(`${folder}/tokens.yaml`, ["honest", "limited", "unlimited"]);
-    await using service = await startServer("./service.ts", {
+    await using service = await startService({
       "auth.tokensFile": `${folder}/tokens.yaml`,
       "policy.callers": { limited: { maxActiveTasks: QUOTA } },
       "pool.maxTaskHosts": HOSTS,

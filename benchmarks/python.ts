@@ -20,7 +20,7 @@ import { fillCache } from "../src/sandbox/warm_cache.ts";
 import { MEGABYTE } from "../src/units.ts";
 import { jailTypes, TestJail } from "../tests/support/jails.ts";
 import { until } from "../tests/support/processes.ts";
-import { type ServerProcess, startServer } from "./server_process.ts";
+import { type ServerProcess, startService } from "./server_process.ts";
 import { median, percentile, printTable } from "./table.ts";
 import { processTree, proportionalBytes } from "./usage.ts";
 
@@ -186,7 +186,7 @@ function startHost(options: HostOptions): Promise<HostProcess> {
 
 /** A task waits for its sandbox to start: from a snapshot, where the version can make one. */
 async function coldRows({ jail, version }: Hosts, { start }: NativePython): Promise<string[][]> {
-  await using service = await startService(jail, version, 0);
+  await using service = await startPython(jail, version, 0);
   const durations = await measureTasks(
     service,
     COLD_TASKS,
@@ -197,7 +197,7 @@ async function coldRows({ jail, version }: Hosts, { start }: NativePython): Prom
 
 /** A task finds a sandbox ready: between two calls the one that was used is replaced. */
 async function readyRows({ jail, version }: Hosts, { start }: NativePython): Promise<string[][]> {
-  await using service = await startService(jail, version, 1);
+  await using service = await startPython(jail, version, 1);
   const durations = await measureTasks(
     service,
     READY_TASKS,
@@ -208,7 +208,7 @@ async function readyRows({ jail, version }: Hosts, { start }: NativePython): Pro
 
 /** An object in a session: calls of it, one after the other, and the loop. */
 async function sessionRows({ jail, version }: Hosts, { loop }: NativePython): Promise<string[][]> {
-  await using service = await startService(jail, version, 1);
+  await using service = await startPython(jail, version, 1);
   using client = connect(service);
   await using account = client.openObject(codePackage(), { config: { entry_point: "main:Account" }, format: "json" });
   const calls: number[] = [];
@@ -283,8 +283,8 @@ async function pythonHosts({ metricsPort }: ServerProcess): Promise<PythonHosts>
   return { available: count("available"), starting: count("starting"), busy: count("busy") };
 }
 
-function startService(jail: Jail, version: PythonVersion, readySandboxes: number): Promise<ServerProcess> {
-  return startServer("./service.ts", {
+function startPython(jail: Jail, version: PythonVersion, readySandboxes: number): Promise<ServerProcess> {
+  return startService({
     "sandbox.type": jail.type,
     "pool.maxWorkers": 1,
     "pool.maxTaskHosts": 1,

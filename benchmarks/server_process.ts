@@ -4,6 +4,7 @@
  */
 
 import { fileURLToPath } from "node:url";
+import { frontV8Flags } from "../src/supervisor/front_command.ts";
 
 /** A server that runs until it is disposed of. */
 export interface ServerProcess extends AsyncDisposable {
@@ -14,24 +15,35 @@ export interface ServerProcess extends AsyncDisposable {
 }
 
 /**
- * Starts a program of this folder that prints `{"port": …}` as its first line.
- * @param settings of the service, by key
+ * Starts the service, as its supervisor starts a front.
+ * @param settings by key
  * @param flags of Deno, to profile it say
  */
-export async function startServer(
-  program: string,
+export async function startService(
   settings: Readonly<Record<string, unknown>> = {},
   flags: readonly string[] = [],
 ): Promise<ServerProcess> {
+  const env = { DENO_V8_FLAGS: frontV8Flags(Deno.env.get("DENO_V8_FLAGS")) };
+  return await startServer("./service.ts", { flags, args: [JSON.stringify(settings)], env });
+}
+
+/** Starts the bare echo. */
+export async function startEcho(): Promise<ServerProcess> {
+  return await startServer("./echo_server.ts", { flags: [], args: [], env: {} });
+}
+
+/** Starts a program of this folder that prints `{"port": …}` as its first line. */
+async function startServer(
+  program: string,
+  { flags, args, env }: {
+    readonly flags: readonly string[];
+    readonly args: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+  },
+): Promise<ServerProcess> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      "--quiet",
-      ...flags,
-      fileURLToPath(new URL(program, import.meta.url)),
-      JSON.stringify(settings),
-    ],
+    args: ["run", "-A", "--quiet", ...flags, fileURLToPath(new URL(program, import.meta.url)), ...args],
+    env,
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",

@@ -7,7 +7,7 @@
 import type { LoadPart, Payload } from "./load_plan.ts";
 import { type LoadResult, type PartResult, runLoad } from "./load_run.ts";
 import { latencyCells } from "./load_table.ts";
-import { type ServerProcess, startServer } from "./server_process.ts";
+import { type ServerProcess, startEcho, startService } from "./server_process.ts";
 import { median, printTable } from "./table.ts";
 
 const FRAME_MS = 20;
@@ -30,8 +30,8 @@ const NODES = [
 
 /** Prints latencies of streams in real time, then rates of streams at full speed. */
 export async function benchStreams(): Promise<void> {
-  await using echo = await startServer("./echo_server.ts");
-  await using service = await startServer("./service.ts");
+  await using echo = await startEcho();
+  await using service = await startService();
   await benchRealTime(echo, service);
   await benchFullSpeed(echo, service);
 }

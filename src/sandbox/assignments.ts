@@ -30,27 +30,37 @@ export class Assignment {
   }
 }
 
-/** First in, first out: hosts run their tasks strictly in order, so that the first is the one that runs. */
+/** So many places of tasks that have gone, and half of all, are cut off at once. */
+const MAX_GONE = 64;
+const MAX_ID = 0xffff_ffff;
+
+/**
+ * First in, first out: hosts run their tasks strictly in order, so that the first is the one that runs.
+ *
+ * No Map, which V8 makes anew each time that it is full of what was deleted, with a link from the old one: once one of them
+ * has become old, the collector of young objects takes all that follow for alive, and with them every task.
+ */
 export class Assignments {
-  readonly #byId = new Map<number, Assignment>();
+  #queue: (Assignment | undefined)[] = [];
+  /** Where the first one is in the queue; those before have gone. */
+  #first = 0;
   #nextId = 1;
   #maxOutputBytes = 0;
   #inputBytes = 0;
 
   /** How many there are, the running one included. */
   get size(): number {
-    return this.#byId.size;
+    return this.#queue.length - this.#first;
   }
 
   /** The one that runs. */
   get head(): Assignment | undefined {
-    const [head] = this.#byId.values();
-    return head;
+    return this.#queue[this.#first];
   }
 
   /** Those behind the one that runs. */
   get waiting(): Assignment[] {
-    return [...this.#byId.values()].slice(1);
+    return this.#all.slice(1);
   }
 
   /** The longest output that any of them may give. */
@@ -64,31 +74,50 @@ export class Assignments {
   }
 
   get(id: number): Assignment | undefined {
-    return this.#byId.get(id);
+    const { head } = this;
+    if (head === undefined) return undefined;
+    // Ids follow each other, and the highest is followed by 1.
+    const behind = id >= head.id ? id - head.id : id - head.id + MAX_ID;
+    const found = this.#queue[this.#first + behind];
+    return found?.id === id ? found : undefined;
   }
 
   add(task: HostTask): Assignment {
     const assignment = new Assignment(this.#nextId, task);
     // Streams go by the ids of the tasks that opened them: a host sees fewer tasks than there are ids.
-    this.#nextId = this.#nextId === 0xffff_ffff ? 1 : this.#nextId + 1;
-    this.#byId.set(assignment.id, assignment);
+    this.#nextId = this.#nextId === MAX_ID ? 1 : this.#nextId + 1;
+    this.#queue.push(assignment);
     this.#inputBytes += task.message.input.length;
     this.#maxOutputBytes = Math.max(this.#maxOutputBytes, task.message.maxOutputBytes);
     return assignment;
   }
 
-  remove(id: number): void {
-    this.#inputBytes -= this.#byId.get(id)?.task.message.input.length ?? 0;
-    this.#byId.delete(id);
-    if (this.#byId.size === 0) this.#maxOutputBytes = 0;
+  /** Takes the one that runs out. */
+  removeHead(): void {
+    this.#inputBytes -= this.head?.task.message.input.length ?? 0;
+    if (this.size <= 1) return this.#clear();
+    this.#queue[this.#first] = undefined;
+    this.#first++;
+    if (this.#first < MAX_GONE || this.#first < this.size) return;
+    this.#queue = this.#queue.slice(this.#first);
+    this.#first = 0;
   }
 
   /** Takes all of them out. */
   takeAll(): Assignment[] {
-    const all = [...this.#byId.values()];
-    this.#byId.clear();
+    const all = this.#all;
     this.#inputBytes = 0;
-    this.#maxOutputBytes = 0;
+    this.#clear();
     return all;
+  }
+
+  get #all(): Assignment[] {
+    return this.#queue.slice(this.#first).filter((assignment) => assignment !== undefined);
+  }
+
+  #clear(): void {
+    this.#queue.length = 0;
+    this.#first = 0;
+    this.#maxOutputBytes = 0;
   }
 }

@@ -584,7 +584,7 @@ export class HostProcess implements AsyncDisposable {
       foreignBytes: this.#assignments.waitingInputBytes,
     });
     const denials = this.#denials();
-    this.#assignments.remove(head.id);
+    this.#assignments.removeHead();
     this.#lastTask = head.task;
     this.#begin(now);
     const { stream: sink } = head.task;
@@ -631,7 +631,7 @@ export class HostProcess implements AsyncDisposable {
     const denials = this.#denials();
     const end = { kind: "stopped", reason, excess, usage, denials } as const;
     if (head !== undefined) {
-      this.#assignments.remove(head.id);
+      this.#assignments.removeHead();
       this.#lastTask = head.task;
     }
     this.kill("killed");
@@ -676,7 +676,7 @@ export class HostProcess implements AsyncDisposable {
     const { head } = this.#assignments;
     const limit = this.#options.grants.scratchBytes;
     if (head === undefined || limit === null) return;
-    this.#assignments.remove(head.id);
+    this.#assignments.removeHead();
     const usage = this.#meter.usage(performance.now());
     const end = { kind: "stopped", reason: "scratch", excess: { limit, used: limit }, usage } as const;
     head.settle({ ...end, denials: this.#denials() }, this.id);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { LoadPart } from "../../benchmarks/load_plan.ts";
 import { runLoad } from "../../benchmarks/load_run.ts";
-import { startServer } from "../../benchmarks/server_process.ts";
+import { startEcho } from "../../benchmarks/server_process.ts";
 
 const ECHO = {
   method: "Echo",
@@ -11,7 +11,7 @@ const ECHO = {
 } as const;
 
 Deno.test("runLoad() counts every message of paced and fast streams and its answer, over all processes", async () => {
-  await using echo = await startServer("./echo_server.ts");
+  await using echo = await startEcho();
   const { parts, lag, server } = await runLoad({
     address: `127.0.0.1:${echo.port}`,
     serverPid: echo.pid,
@@ -43,7 +43,7 @@ Deno.test("runLoad() counts every message of paced and fast streams and its answ
 });
 
 Deno.test("runLoad() sends and takes messages that no flow-control window of HTTP/2 has room for", async () => {
-  await using echo = await startServer("./echo_server.ts");
+  await using echo = await startEcho();
   // 1.9 MB each.
   const payload = { ...ECHO.payload, frameMs: 10_000 };
   const { parts } = await runLoad({
@@ -63,7 +63,7 @@ Deno.test("runLoad() sends and takes messages that no flow-control window of HTT
 });
 
 Deno.test("runLoad() counts what the server refuses by what it says", async () => {
-  await using echo = await startServer("./echo_server.ts");
+  await using echo = await startEcho();
   const unknown: LoadPart = {
     kind: "paced",
     method: "StreamNode",
