@@ -46,5 +46,5 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
   CMD ["deno", "run", "--no-config", "--no-lock", "--allow-net=127.0.0.1", "--allow-env=METRICS_PORT", "deploy/healthcheck.ts"]
 # The service binds to 127.0.0.1 until GRPC_HOST says otherwise, and then wants ALLOW_UNAUTHENTICATED_PUBLIC_BIND=true:
 # whoever runs the image decides who may reach it. compose.yml shows how.
-ENTRYPOINT ["deno", "run", "--allow-all", "--no-prompt", "--cached-only", "--frozen", "src/cli/main.ts"]
+ENTRYPOINT ["deno", "run", "--allow-all", "--no-prompt", "--cached-only", "--frozen", "--v8-flags=--no-allocation-site-pretenuring", "src/cli/main.ts"]
 CMD ["serve"]

@@ -4,7 +4,7 @@
  */
 
 import { fileURLToPath } from "node:url";
-import { frontV8Flags } from "../src/supervisor/front_command.ts";
+import { withServiceV8Flags } from "../src/v8_flags.ts";
 
 /** A server that runs until it is disposed of. */
 export interface ServerProcess extends AsyncDisposable {
@@ -15,7 +15,7 @@ export interface ServerProcess extends AsyncDisposable {
 }
 
 /**
- * Starts the service, as its supervisor starts a front.
+ * Starts the service, with the flags that it has in production.
  * @param settings by key
  * @param flags of Deno, to profile it say
  */
@@ -23,7 +23,7 @@ export async function startService(
   settings: Readonly<Record<string, unknown>> = {},
   flags: readonly string[] = [],
 ): Promise<ServerProcess> {
-  const env = { DENO_V8_FLAGS: frontV8Flags(Deno.env.get("DENO_V8_FLAGS")) };
+  const env = { DENO_V8_FLAGS: withServiceV8Flags(Deno.env.get("DENO_V8_FLAGS")) };
   return await startServer("./service.ts", { flags, args: [JSON.stringify(settings)], env });
 }
 

@@ -14,6 +14,7 @@
 
 import { parseArgs } from "node:util";
 import { messageOf } from "../src/errors.ts";
+import { SERVICE_V8_FLAGS } from "../src/v8_flags.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const ENTRYPOINT = "scripts/compiled_main.ts";
@@ -42,6 +43,7 @@ export async function compileArguments({ target, output }: CompileOptions): Prom
     "compile",
     "--allow-all",
     "--no-prompt",
+    `--v8-flags=${SERVICE_V8_FLAGS}`,
     `--config=${CONFIG}`,
     "--exclude-unused-npm",
     ...(await excludedFolders()).map((folder) => `--exclude=${folder}`),

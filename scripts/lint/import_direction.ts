@@ -14,7 +14,7 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** The layers of `src/`, the lowest first. A file may import from its own layer and from those below. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["errors.ts", "units.ts", "version.ts", "runtime_check.ts"],
+  ["errors.ts", "units.ts", "v8_flags.ts", "version.ts", "runtime_check.ts"],
   ["async", "config", "logging", "metrics"],
   ["sandbox"],
   ["packages"],

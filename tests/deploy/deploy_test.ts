@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { parse, parseAllDocuments } from "yaml";
 import { loadConfig } from "../../src/config/mod.ts";
 import { PINNED_DENO_VERSION } from "../../src/runtime_check.ts";
+import { SERVICE_V8_FLAGS } from "../../src/v8_flags.ts";
 import { SERVICE_VERSION } from "../../src/version.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -41,6 +42,9 @@ interface ComposeService {
   readonly logging: { readonly options: Readonly<Record<string, string>> };
 }
 
+/** Files that say how the service is started. */
+const STARTS_SERVICE: readonly string[] = ["deno.json", "Dockerfile", "deploy/rexec.service", "scripts/rexec"];
+
 async function read(path: string): Promise<string> {
   return await Deno.readTextFile(new URL(path, ROOT));
 }
@@ -61,6 +65,15 @@ async function lastStage(): Promise<readonly Instruction[]> {
 
 async function composeService(): Promise<ComposeService> {
   return parse(await read("compose.yml")).services.rexec;
+}
+
+for (const path of STARTS_SERVICE) {
+  Deno.test(`${path} starts the service with its flags of V8`, async () => {
+    const starts = (await read(path)).split("\n").filter((line) => /deno"?,? .*run.*src\/cli\/main\.ts/.test(line));
+    const serving = starts.filter((line) => / serve\b/.test(line) || path !== "deno.json");
+    assert(serving.length > 0);
+    for (const line of serving) assert(line.includes(`--v8-flags=${SERVICE_V8_FLAGS}`), line);
+  });
 }
 
 for (const path of NAMES_DENO) {
