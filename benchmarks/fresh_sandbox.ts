@@ -6,15 +6,17 @@
  */
 
 import { basename, dirname } from "node:path/posix";
-import { callTask } from "../tests/hostile/mix.ts";
-import { TestClient } from "../tests/support/client.ts";
+import { RemoteExecutionClient } from "../src/client/mod.ts";
 import { until } from "../tests/support/processes.ts";
 import { jailTypes, TestJail } from "../tests/support/jails.ts";
 import { createToken, writeTokenFile } from "../src/rpc/token_file.ts";
 import type { HostPaths } from "../src/sandbox/host_paths.ts";
 import type { Jail, JailedCommand } from "../src/sandbox/jails/mod.ts";
+import { untilQuiet } from "./quiet.ts";
 import { type ServerProcess, startService } from "./server_process.ts";
 import { median, percentile, printTable } from "./table.ts";
+import { TaskClient } from "./task_client.ts";
+import { processTree } from "./usage.ts";
 
 const CALLS = 60;
 const BARE_RUNS = 20;
@@ -23,6 +25,8 @@ const CALLERS = [2, 4];
 const HOSTS = 4;
 /** Room for any module; what a host has of its own, and the default of memory. */
 const DATA_LIMIT_BYTES = 2 * 1024 ** 3;
+
+const CODE = new TextEncoder().encode("export default (n: number): number[] => [n, n * 2];");
 
 /** Latencies in milliseconds, and what they are held against. */
 interface Reference {
@@ -58,8 +62,18 @@ export async function benchFreshSandbox(): Promise<void> {
 /** A task finds a sandbox ready: between two calls the one that was used is replaced. */
 async function readyRows(jail: Jail, references: readonly Reference[]): Promise<string[][]> {
   await using service = await start(jail, { "pool.readyTaskHosts": 1 });
-  const durations = await measureCalls(service, (hosts) => hosts.available > 0 && hosts.starting + hosts.busy === 0);
-  return latencyRows("a ready one", durations, references, "5 ms");
+  const isTime = (hosts: TaskHosts) => hosts.available > 0 && hosts.starting + hosts.busy === 0;
+  const durations = await measureCalls(service, isTime);
+  using client = new RemoteExecutionClient(`127.0.0.1:${service.port}`);
+  const byLibrary = await measure(service, isTime, async (input) => {
+    const startedAt = performance.now();
+    await client.executeCustomTask(CODE, { input, format: "json" });
+    return performance.now() - startedAt;
+  });
+  return [
+    ...latencyRows("a ready one", durations, references, "5 ms"),
+    ...latencyRows("a ready one, called by grpc-js", byLibrary, references, ""),
+  ];
 }
 
 /** A task waits for its sandbox to start. */
@@ -75,7 +89,7 @@ async function sustainedRows(jail: Jail, references: readonly Reference[]): Prom
   const rows: string[][] = [];
   for (const callers of CALLERS) {
     await using service = await start(jail, { "pool.readyTaskHosts": 2 });
-    using client = new TestClient(`127.0.0.1:${service.port}`);
+    using client = await TaskClient.connect(service.port);
     await callOnce(client, 0);
     let next = 0;
     const durations: number[] = [];
@@ -139,26 +153,34 @@ interface TaskHosts {
   readonly busy: number;
 }
 
-/** Durations of calls, each sent when the sandboxes are as it wants them. */
+/** Durations of calls, each sent when the sandboxes are as it wants them and have nothing to do. */
 async function measureCalls(
   service: ServerProcess,
   isTime: (hosts: TaskHosts) => boolean,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<number[]> {
-  using client = new TestClient(`127.0.0.1:${service.port}`, headers);
+  using client = await TaskClient.connect(service.port, headers);
+  return await measure(service, isTime, (number) => callOnce(client, number));
+}
+
+/** @param call gives its own duration */
+async function measure(
+  service: ServerProcess,
+  isTime: (hosts: TaskHosts) => boolean,
+  call: (number: number) => Promise<number>,
+): Promise<number[]> {
   const durations: number[] = [];
   for (let number = 0; number <= CALLS; number++) {
     await until("the sandboxes are as they should be", async () => isTime(await taskHosts(service)));
-    const durationMs = await callOnce(client, number);
+    await untilQuiet(() => processTree(service.pid).slice(1));
+    const durationMs = await call(number);
     if (number > 0) durations.push(durationMs); // the first one connects
   }
   return durations;
 }
 
-async function callOnce(client: TestClient, number: number): Promise<number> {
-  const { durationMs, fault } = await callTask(client, number);
-  if (fault !== undefined) throw new Error(`Cannot measure: ${fault}`);
-  return durationMs;
+async function callOnce(client: TaskClient, number: number): Promise<number> {
+  return await client.measure({ code: CODE, entryPoint: "", input: number }, [number, number * 2]);
 }
 
 async function taskHosts({ metricsPort }: ServerProcess): Promise<TaskHosts> {

@@ -114,8 +114,11 @@ export class GrpcConnection implements Disposable {
     return new GrpcConnection(conn, address);
   }
 
-  /** @param path `/package.Service/Method` */
-  call(path: string, listener: CallListener): GrpcCall {
+  /**
+   * @param path `/package.Service/Method`
+   * @param metadata by lowercase names, each value at most 126 bytes
+   */
+  call(path: string, listener: CallListener, metadata: Readonly<Record<string, string>> = {}): GrpcCall {
     const streamId = this.#nextStreamId;
     this.#nextStreamId += 2;
     const call = new GrpcCall(streamId, this.#streamSendWindow, listener, {
@@ -131,7 +134,7 @@ export class GrpcConnection implements Disposable {
       return call;
     }
     this.#calls.set(streamId, call);
-    this.#sendFrame(HEADERS, END_HEADERS, streamId, requestHeaders(path, this.#authority));
+    this.#sendFrame(HEADERS, END_HEADERS, streamId, requestHeaders(path, this.#authority, metadata));
     return call;
   }
 
@@ -492,16 +495,15 @@ class WriteBuffer {
 const NOTHING = new Uint8Array();
 
 /** Literal fields without indexing and without Huffman's code, RFC 7541 section 6.2.2: no state to keep. */
-function requestHeaders(path: string, authority: string): Uint8Array {
+function requestHeaders(path: string, authority: string, metadata: Readonly<Record<string, string>>): Uint8Array {
   // Of the static table, RFC 7541 appendix A: `:method: POST` and `:scheme: http` whole, names of the others.
   return concat(
     Uint8Array.of(0x83, 0x86),
     literalField(4, path),
     literalField(1, authority),
     literalField(31, "application/grpc"),
-    Uint8Array.of(0),
-    literalString("te"),
-    literalString("trailers"),
+    ...Object.entries({ te: "trailers", ...metadata })
+      .flatMap(([name, value]) => [Uint8Array.of(0), literalString(name), literalString(value)]),
   );
 }
 

@@ -15,13 +15,15 @@ import { NO_GRANTS } from "../src/sandbox/grants.ts";
 import { HostProcess } from "../src/sandbox/host_process.ts";
 import type { Jail } from "../src/sandbox/jails/mod.ts";
 import type { HostOptions } from "../src/sandbox/launch.ts";
-import { tryCpuMs, tryResidentBytes } from "../src/sandbox/proc.ts";
+import { tryResidentBytes } from "../src/sandbox/proc.ts";
 import { fillCache } from "../src/sandbox/warm_cache.ts";
 import { MEGABYTE } from "../src/units.ts";
 import { jailTypes, TestJail } from "../tests/support/jails.ts";
 import { until } from "../tests/support/processes.ts";
+import { untilQuiet } from "./quiet.ts";
 import { type ServerProcess, startService } from "./server_process.ts";
 import { median, percentile, printTable } from "./table.ts";
+import { TaskClient } from "./task_client.ts";
 import { processTree, proportionalBytes } from "./usage.ts";
 
 const STARTS = 8;
@@ -30,8 +32,6 @@ const COLD_TASKS = 8;
 const SESSION_CALLS = 500;
 const LOOPS = 7;
 const NATIVE_STARTS = 20;
-/** A host whose CPU time stands still for so long has warmed up. The kernel counts in hundredths of a second. */
-const QUIET_MS = 150;
 /** Of hosts that are started here: the default policy's memory ceiling, and room for any task. */
 const HOST_LIMITS = {
   startTimeoutMs: 60_000,
@@ -236,15 +236,13 @@ async function measureTasks(
   tasks: number,
   isTime: (hosts: PythonHosts) => boolean,
 ): Promise<number[]> {
-  using client = connect(service);
+  using client = await TaskClient.connect(service.port);
   const durations: number[] = [];
   const code = codePackage();
   for (let number = 0; number <= tasks; number++) {
     await until("the sandboxes are as they should be", async () => isTime(await pythonHosts(service)));
     await untilQuiet(() => processTree(service.pid).slice(1));
-    const durationMs = await timed(() =>
-      client.executeCustomTask(code, { entryPoint: "main:main", input: number, format: "json" })
-    );
+    const durationMs = await client.measure({ code, entryPoint: "main:main", input: number }, [number, number * 2]);
     if (number > 0) durations.push(durationMs); // the first one starts the version, and connects
   }
   return durations;
@@ -254,19 +252,6 @@ async function timed(operation: () => Promise<unknown>): Promise<number> {
   const startedAt = performance.now();
   await operation();
   return performance.now() - startedAt;
-}
-
-/** Waits until none of the processes uses the CPU any more. */
-async function untilQuiet(pids: () => readonly number[]): Promise<void> {
-  const used = () => pids().map((pid) => `${pid}:${tryCpuMs(pid)}`).join();
-  let before = "";
-  await until("the sandboxes have warmed up", async () => {
-    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
-    const now = used();
-    const isQuiet = now === before;
-    before = now;
-    return isQuiet;
-  });
 }
 
 /** Sandboxes of Python by what they do. */
