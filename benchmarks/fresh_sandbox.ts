@@ -7,16 +7,14 @@
 
 import { basename, dirname } from "node:path/posix";
 import { RemoteExecutionClient } from "../src/client/mod.ts";
-import { until } from "../tests/support/processes.ts";
 import { jailTypes, TestJail } from "../tests/support/jails.ts";
 import { createToken, writeTokenFile } from "../src/rpc/token_file.ts";
 import type { HostPaths } from "../src/sandbox/host_paths.ts";
 import type { Jail, JailedCommand } from "../src/sandbox/jails/mod.ts";
-import { untilQuiet } from "./quiet.ts";
+import { isNoneThere, isOneReady, measureCalls, type SandboxCalls } from "./sandbox_calls.ts";
 import { type ServerProcess, startService } from "./server_process.ts";
 import { median, percentile, printTable } from "./table.ts";
 import { TaskClient } from "./task_client.ts";
-import { processTree } from "./usage.ts";
 
 const CALLS = 60;
 const BARE_RUNS = 20;
@@ -62,14 +60,14 @@ export async function benchFreshSandbox(): Promise<void> {
 /** A task finds a sandbox ready: between two calls the one that was used is replaced. */
 async function readyRows(jail: Jail, references: readonly Reference[]): Promise<string[][]> {
   await using service = await start(jail, { "pool.readyTaskHosts": 1 });
-  const isTime = (hosts: TaskHosts) => hosts.available > 0 && hosts.starting + hosts.busy === 0;
-  const durations = await measureCalls(service, isTime);
+  const durations = await measureTasks(service, isOneReady);
   using client = new RemoteExecutionClient(`127.0.0.1:${service.port}`);
-  const byLibrary = await measure(service, isTime, async (input) => {
+  const call = async (input: number) => {
     const startedAt = performance.now();
     await client.executeCustomTask(CODE, { input, format: "json" });
     return performance.now() - startedAt;
-  });
+  };
+  const byLibrary = await measureCalls(service, { kind: "task", calls: CALLS, isTime: isOneReady, call });
   return [
     ...latencyRows("a ready one", durations, references, "5 ms"),
     ...latencyRows("a ready one, called by grpc-js", byLibrary, references, ""),
@@ -80,7 +78,7 @@ async function readyRows(jail: Jail, references: readonly Reference[]): Promise<
 async function coldRows(jail: Jail, references: readonly Reference[]): Promise<string[][]> {
   // Where there is one at most, none can be started ahead of its task.
   await using service = await start(jail, { "pool.readyTaskHosts": 0, "pool.maxTaskHosts": 1 });
-  const durations = await measureCalls(service, (hosts) => hosts.available + hosts.starting + hosts.busy === 0);
+  const durations = await measureTasks(service, isNoneThere);
   return latencyRows("none ready", durations, references, "100 ms");
 }
 
@@ -123,7 +121,7 @@ async function reuseRows(jail: Jail, folder: string, references: readonly Refere
     "policy.reuse": "same-caller",
     "auth.tokensFile": tokensFile,
   });
-  const durations = await measureCalls(service, (hosts) => hosts.starting + hosts.busy === 0, {
+  const durations = await measureTasks(service, (sandboxes) => sandboxes.starting + sandboxes.busy === 0, {
     authorization: `Bearer ${token}`,
   });
   return latencyRows("kept for the same caller", durations, references, "");
@@ -146,48 +144,18 @@ function latencyRows(
   ]);
 }
 
-/** Sandboxes for user code by what they do. */
-interface TaskHosts {
-  readonly available: number;
-  readonly starting: number;
-  readonly busy: number;
-}
-
-/** Durations of calls, each sent when the sandboxes are as it wants them and have nothing to do. */
-async function measureCalls(
+async function measureTasks(
   service: ServerProcess,
-  isTime: (hosts: TaskHosts) => boolean,
+  isTime: SandboxCalls["isTime"],
   headers: Readonly<Record<string, string>> = {},
 ): Promise<number[]> {
   using client = await TaskClient.connect(service.port, headers);
-  return await measure(service, isTime, (number) => callOnce(client, number));
-}
-
-/** @param call gives its own duration */
-async function measure(
-  service: ServerProcess,
-  isTime: (hosts: TaskHosts) => boolean,
-  call: (number: number) => Promise<number>,
-): Promise<number[]> {
-  const durations: number[] = [];
-  for (let number = 0; number <= CALLS; number++) {
-    await until("the sandboxes are as they should be", async () => isTime(await taskHosts(service)));
-    await untilQuiet(() => processTree(service.pid).slice(1));
-    const durationMs = await call(number);
-    if (number > 0) durations.push(durationMs); // the first one connects
-  }
-  return durations;
+  const call = (number: number) => callOnce(client, number);
+  return await measureCalls(service, { kind: "task", calls: CALLS, isTime, call });
 }
 
 async function callOnce(client: TaskClient, number: number): Promise<number> {
   return await client.measure({ code: CODE, entryPoint: "", input: number }, [number, number * 2]);
-}
-
-async function taskHosts({ metricsPort }: ServerProcess): Promise<TaskHosts> {
-  const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
-  const count = (state: string) =>
-    Number(new RegExp(`^rexec_hosts\\{state="task_${state}"\\} (\\d+)$`, "m").exec(text)?.[1]);
-  return { available: count("available"), starting: count("starting"), busy: count("busy") };
 }
 
 function start(jail: Jail, settings: Readonly<Record<string, unknown>>): Promise<ServerProcess> {

@@ -11,6 +11,7 @@
 
 import { status as grpcStatus } from "@grpc/grpc-js";
 import hpack from "hpack.js";
+import { concat } from "../tests/support/zip_writer.ts";
 
 const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const FRAME_HEAD_BYTES = 9;
@@ -521,16 +522,6 @@ function literalString(text: string): Uint8Array {
 /** The content of a DATA or HEADERS frame that may be padded, RFC 9113 section 6.1. */
 function withoutPadding(flags: number, payload: Uint8Array): Uint8Array {
   return (flags & PADDED) === 0 ? payload : payload.subarray(1, payload.length - (payload[0] ?? 0));
-}
-
-function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 function uint32(value: number): Uint8Array {

@@ -19,12 +19,11 @@ import { tryResidentBytes } from "../src/sandbox/proc.ts";
 import { fillCache } from "../src/sandbox/warm_cache.ts";
 import { MEGABYTE } from "../src/units.ts";
 import { jailTypes, TestJail } from "../tests/support/jails.ts";
-import { until } from "../tests/support/processes.ts";
-import { untilQuiet } from "./quiet.ts";
+import { isNoneThere, isOneReady, measureCalls, type SandboxCalls, untilQuiet } from "./sandbox_calls.ts";
 import { type ServerProcess, startService } from "./server_process.ts";
 import { median, percentile, printTable } from "./table.ts";
 import { TaskClient } from "./task_client.ts";
-import { processTree, proportionalBytes } from "./usage.ts";
+import { proportionalBytes } from "./usage.ts";
 
 const STARTS = 8;
 const READY_TASKS = 40;
@@ -187,22 +186,14 @@ function startHost(options: HostOptions): Promise<HostProcess> {
 /** A task waits for its sandbox to start: from a snapshot, where the version can make one. */
 async function coldRows({ jail, version }: Hosts, { start }: NativePython): Promise<string[][]> {
   await using service = await startPython(jail, version, 0);
-  const durations = await measureTasks(
-    service,
-    COLD_TASKS,
-    (hosts) => hosts.available + hosts.starting + hosts.busy === 0,
-  );
+  const durations = await measureTasks(service, COLD_TASKS, isNoneThere);
   return [latencyRow("task that finds none ready", durations, start, "300 ms")];
 }
 
 /** A task finds a sandbox ready: between two calls the one that was used is replaced. */
 async function readyRows({ jail, version }: Hosts, { start }: NativePython): Promise<string[][]> {
   await using service = await startPython(jail, version, 1);
-  const durations = await measureTasks(
-    service,
-    READY_TASKS,
-    (hosts) => hosts.available > 0 && hosts.starting + hosts.busy === 0,
-  );
+  const durations = await measureTasks(service, READY_TASKS, isOneReady);
   return [latencyRow("task in a ready sandbox", durations, start, "10 ms")];
 }
 
@@ -230,42 +221,22 @@ async function sessionRows({ jail, version }: Hosts, { loop }: NativePython): Pr
   ];
 }
 
-/** Durations of tasks in milliseconds, each sent when the sandboxes are as it wants them and have nothing to do. */
 async function measureTasks(
   service: ServerProcess,
-  tasks: number,
-  isTime: (hosts: PythonHosts) => boolean,
+  calls: number,
+  isTime: SandboxCalls["isTime"],
 ): Promise<number[]> {
   using client = await TaskClient.connect(service.port);
-  const durations: number[] = [];
   const code = codePackage();
-  for (let number = 0; number <= tasks; number++) {
-    await until("the sandboxes are as they should be", async () => isTime(await pythonHosts(service)));
-    await untilQuiet(() => processTree(service.pid).slice(1));
-    const durationMs = await client.measure({ code, entryPoint: "main:main", input: number }, [number, number * 2]);
-    if (number > 0) durations.push(durationMs); // the first one starts the version, and connects
-  }
-  return durations;
+  const call = (number: number) =>
+    client.measure({ code, entryPoint: "main:main", input: number }, [number, number * 2]);
+  return await measureCalls(service, { kind: "python", calls, isTime, call });
 }
 
 async function timed(operation: () => Promise<unknown>): Promise<number> {
   const startedAt = performance.now();
   await operation();
   return performance.now() - startedAt;
-}
-
-/** Sandboxes of Python by what they do. */
-interface PythonHosts {
-  readonly available: number;
-  readonly starting: number;
-  readonly busy: number;
-}
-
-async function pythonHosts({ metricsPort }: ServerProcess): Promise<PythonHosts> {
-  const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
-  const count = (state: string) =>
-    Number(new RegExp(`^rexec_hosts\\{state="python_${state}"\\} (\\d+)$`, "m").exec(text)?.[1]);
-  return { available: count("available"), starting: count("starting"), busy: count("busy") };
 }
 
 function startPython(jail: Jail, version: PythonVersion, readySandboxes: number): Promise<ServerProcess> {
