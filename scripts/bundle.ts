@@ -22,6 +22,8 @@ const ENTRYPOINTS = [
   "network_task_worker",
   "python_worker",
   "install_worker",
+  "package_reader",
+  "package_validator",
   "probe_worker",
   "write_worker",
 ];

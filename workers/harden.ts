@@ -14,9 +14,8 @@ import { networkApi } from "./granted_network_api.ts";
 import type {
   AssetName,
   AssetReply,
-  FilesReply,
-  FilesToWrite,
   PackageOptions,
+  PackageReply,
   PythonSnapshot,
   PythonStart,
   PythonWasm,
@@ -87,19 +86,9 @@ export function requestAsset(name: AssetName): void {
   apply(postMessage, globalThis, [name]);
 }
 
-/**
- * Has the host write files for user code; the worker can read them afterwards, and nothing else.
- * @returns URL of the folder that they lie in
- */
-export function writeFiles(files: ReadonlyMap<string, Uint8Array>): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  filesReceiver = (reply) =>
-    "codeUrl" in reply
-      ? resolve(reply.codeUrl)
-      : reject(new Error(`Cannot write the package's files: ${reply.filesError}`));
-  const message: FilesToWrite = { files: [...files] };
-  apply(postMessage, globalThis, [message]);
-  return promise;
+/** Resolves when the host has opened the task's package: the worker can read its files then, and nothing else. */
+export function openedPackage(): Promise<PackageReply> {
+  return packageOfTask.promise;
 }
 
 /**
@@ -188,7 +177,7 @@ export function postSnapshot(pythonSnapshot: Uint8Array): void {
 
 let messageReceiver: ((bytes: Uint8Array) => void) | undefined;
 let assetReceiver: ((reply: AssetReply) => void) | undefined;
-let filesReceiver: ((reply: FilesReply) => void) | undefined;
+const packageOfTask = Promise.withResolvers<PackageReply>();
 const startOfPython = Promise.withResolvers<PythonStart>();
 const wasmOfPython = Promise.withResolvers<WebAssembly.Module>();
 const { addEventListener } = EventTarget.prototype;
@@ -196,7 +185,7 @@ const { preventDefault } = Event.prototype;
 const isTrusted = Object.getOwnPropertyDescriptor(Event.prototype, "isTrusted")?.get;
 apply(addEventListener, globalThis, [
   "message",
-  (event: MessageEvent<Uint8Array | AssetReply | FilesReply | PythonStart | PythonWasm>) => {
+  (event: MessageEvent<Uint8Array | AssetReply | PackageReply | PythonStart | PythonWasm>) => {
     // Only the runtime makes trusted events; anything dispatched from inside the worker is none.
     if (isTrusted === undefined || apply(isTrusted, event, []) !== true) return;
     const { data } = event;
@@ -204,7 +193,7 @@ apply(addEventListener, globalThis, [
     else if ("name" in data) assetReceiver?.(data);
     else if ("pythonMode" in data) startOfPython.resolve(data);
     else if ("pythonWasm" in data) wasmOfPython.resolve(data.pythonWasm);
-    else filesReceiver?.(data);
+    else packageOfTask.resolve(data);
   },
 ]);
 

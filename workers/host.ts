@@ -8,14 +8,19 @@
 import { startEgressRelay } from "./network/relay.ts";
 import { probePermissions } from "./probe.ts";
 import { readAsset } from "./read_asset.ts";
-import { isFilesToWrite, writeFiles } from "./write_files.ts";
+import { type PackageModules, PackageOpener, type WriteFiles } from "./package_opener.ts";
+import { writeFiles } from "./write_files.ts";
+import type { WriteRequest } from "./write_worker.ts";
 import {
   ASSET_NAMES,
   type AssetReply,
   decodeJsonPayload,
+  decodePackageTask,
   encodeFrame,
   encodeHello,
   encodeJsonFrame,
+  encodePackageTask,
+  type Frame,
   FrameKind,
   FrameReader,
   FrameWriter,
@@ -23,8 +28,7 @@ import {
   joinPieces,
 } from "./protocol.ts";
 import type {
-  FilesReply,
-  FilesToWrite,
+  PackageTask,
   ProbeOutcome,
   ProbeTargets,
   PythonFiles,
@@ -47,6 +51,8 @@ export interface HostBootstrap {
   readonly codeDirectory: string | null;
   /** Folder that its worker may read and write; `null` where its task was granted none. */
   readonly scratchDirectory: string | null;
+  /** What opens the packages of its tasks; `null` where they bring none, or an interpreter opens them. */
+  readonly packages: PackageModules | null;
   /** Where in the scratch folder the task starts; empty for the folder itself. */
   readonly workingDirectory: string;
   /** How the worker reaches the network; `null` where its task was granted none. */
@@ -83,6 +89,9 @@ export const HOST_EXIT = { serverGone: 0, workerEnded: 70, cannotStart: 78 } as 
 /** Rights that a host gives up once it is connected; it has none of the others from the start. */
 const GIVEN_UP = ["net", "env", "sys", "run", "ffi", "import"];
 
+/** What is read of standard input at once: more than a bootstrap has. */
+const BOOTSTRAP_BLOCK_BYTES = 16 * 1024;
+
 /** Lies beside the bundle that this is a part of. */
 const ASSETS = new URL("assets/", import.meta.url);
 /** Names that are being read: a worker that keeps asking makes the host do no more than one that asks once. */
@@ -97,7 +106,7 @@ async function runHost(): Promise<void> {
   // Signals for the whole process group (a Ctrl-C) are the server's business: it drains while its hosts go on.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
   // Checked by nobody but us: the server writes it, and a host started by hand ends here.
-  const bootstrap = JSON.parse(await new Response(Deno.stdin.readable).text()) as HostBootstrap;
+  const bootstrap = JSON.parse(await readStandardInput()) as HostBootstrap;
   const connection = await Deno.connect({ transport: "unix", path: bootstrap.socketPath });
   // A compiled program has the rights that it was compiled with. Its way to give up the right to read is another one:
   // giving up single paths does nothing to a right to all.
@@ -117,11 +126,27 @@ async function runHost(): Promise<void> {
 
   enterScratch(bootstrap);
   const helpers = hasAllRights ? await startHelpers(bootstrap) : undefined;
+  const opener = openerOf(bootstrap, helpers);
+  if (hasAllRights) await opener?.load({ withValidator: true });
   const { egress } = bootstrap;
   const relayPort = egress === null ? undefined : startEgressRelay({ ...egress, hostname: egress.relayHostname }).port;
   const sandbox = new SandboxWorker({ bootstrap, writer, helpers, relayPort });
-  await relay(connection, sandbox, bootstrap, writer);
+  // While the worker starts; should it fail, the task that needs it says so.
+  opener?.load({ withValidator: false }).catch(() => {});
+  await relay(connection, { sandbox, opener, bootstrap, writer });
   Deno.exit(HOST_EXIT.serverGone);
+}
+
+/** Reads standard input to its end. Streams and `Response` are not loaded for it: that would be a tenth of a sandbox's start. */
+async function readStandardInput(): Promise<string> {
+  const decoder = new TextDecoder();
+  const block = new Uint8Array(BOOTSTRAP_BLOCK_BYTES);
+  let text = "";
+  while (true) {
+    const count = await Deno.stdin.read(block);
+    if (count === null) return text + decoder.decode();
+    text += decoder.decode(block.subarray(0, count), { stream: true });
+  }
 }
 
 /** The worker that tasks run in, and the host's side of all that it may ask for. */
@@ -134,8 +159,6 @@ class SandboxWorker {
   /** Shared with the worker of Python's: see {@linkcode PythonStart}. */
   readonly #flags = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
   #worker: Worker;
-  #filesReply: FilesReply | undefined;
-  #hasFiles = false;
 
   constructor({ bootstrap, writer, helpers, relayPort }: {
     readonly bootstrap: HostBootstrap;
@@ -161,6 +184,18 @@ class SandboxWorker {
     this.#worker.postMessage(owned, [owned.buffer as ArrayBuffer]); // allocated here or by the frame reader, never shared
   }
 
+  /** Opens the package of a task, and tells the server when it has passed every check, the worker what came of it. */
+  async open(opener: PackageOpener, taskId: number, task: PackageTask): Promise<void> {
+    const worker = this.#worker;
+    try {
+      const { reply, isValidated } = await opener.open(task);
+      if (isValidated) this.#writer.send(encodeFrame(FrameKind.Validated, taskId));
+      worker.postMessage(reply);
+    } catch (error) {
+      this.#fail(`it cannot open packages (${error instanceof Error ? error.name : "unknown error"})`);
+    }
+  }
+
   /**
    * Has Python take a SIGINT at once, whatever it does: messages are heard only when it has nothing to do.
    * See https://pyodide.org/en/stable/usage/keyboard-interrupts.html
@@ -178,7 +213,6 @@ class SandboxWorker {
     if (this.#helpers !== undefined) return this.#fail("a host that gave up all of its rights cannot start it again");
     this.#worker.onmessage = null;
     this.#worker.terminate();
-    this.#hasFiles = false;
     this.#worker = this.#start(false);
   }
 
@@ -208,7 +242,6 @@ class SandboxWorker {
       if (data instanceof Uint8Array) this.#writer.send([data]);
       else if (typeof data === "string") void sendFile(worker, data, this.#helpers?.files);
       else if (isSnapshot(data)) this.#writeSnapshot(data);
-      else if (codeDirectory !== null && isFilesToWrite(data)) this.#write(data, codeDirectory);
     };
     worker.onerror = (event) => {
       event.preventDefault();
@@ -246,26 +279,29 @@ class SandboxWorker {
     Deno.renameSync(`${python.snapshotPath}.new`, python.snapshotPath);
   }
 
-  /** Once for each worker, before user code runs: what comes later is not from our glue. */
-  #write(message: FilesToWrite, codeDirectory: string): void {
-    if (this.#hasFiles) return;
-    this.#hasFiles = true;
-    const writer = this.#helpers?.writer;
-    if (writer === undefined) {
-      // A renewed worker has the package of the one before it, whose files lie there already.
-      this.#filesReply ??= writeFiles(message, codeDirectory);
-      this.#worker.postMessage(this.#filesReply);
-    } else {
-      writer.onmessage = (event: MessageEvent<unknown>) => this.#worker.postMessage(event.data);
-      writer.postMessage({ message, directory: codeDirectory });
-    }
-  }
-
   #fail(message: string): void {
     const reason = new TextEncoder().encode(message.slice(0, 1_000));
     this.#writer.send(encodeFrame(FrameKind.Fatal, 0, reason));
     void this.#writer.flushed().then(() => Deno.exit(HOST_EXIT.workerEnded));
   }
+}
+
+/** What opens the packages of this host's tasks, if they bring any. */
+function openerOf({ packages, codeDirectory }: HostBootstrap, helpers: Helpers | undefined): PackageOpener | undefined {
+  if (packages === null || codeDirectory === null) return undefined;
+  const write: WriteFiles = helpers?.writer === undefined
+    ? (files) => writeFiles(files, codeDirectory)
+    : (files) => writeThrough(helpers.writer, { files, directory: codeDirectory });
+  return new PackageOpener({ modules: packages, directory: codeDirectory, write });
+}
+
+/** Has a worker write, since this process may not. */
+async function writeThrough(writer: Worker | undefined, request: WriteRequest): Promise<string | null> {
+  if (writer === undefined) return "no writer";
+  const reply = nextMessage(writer);
+  writer.postMessage(request);
+  // Our own worker, whose code no task shares.
+  return await reply as string | null;
 }
 
 /** Makes the folder that a task with a scratch folder starts in, and goes there. */
@@ -277,12 +313,12 @@ function enterScratch({ scratchDirectory, workingDirectory }: HostBootstrap): vo
 }
 
 /** Hands frames from the server to the worker until the server goes away. */
-async function relay(
-  connection: Deno.Conn,
-  sandbox: SandboxWorker,
-  bootstrap: HostBootstrap,
-  writer: FrameWriter,
-): Promise<void> {
+async function relay(connection: Deno.Conn, { sandbox, opener, bootstrap, writer }: {
+  readonly sandbox: SandboxWorker;
+  readonly opener: PackageOpener | undefined;
+  readonly bootstrap: HostBootstrap;
+  readonly writer: FrameWriter;
+}): Promise<void> {
   const reader = new FrameReader(() => bootstrap.maxFrameBytes);
   while (true) {
     const count = await connection.read(reader.nextBuffer());
@@ -300,6 +336,12 @@ async function relay(
         sandbox.renew();
         continue;
       }
+      if (opener !== undefined && isPackage(frame)) {
+        flush();
+        openPackage(frame, sandbox, opener);
+        continue;
+      }
+      if (frame.kind === FrameKind.WarmUp) opener?.warmUp().catch(() => {});
       if (frame.kind === FrameKind.SoftLimit || frame.kind === FrameKind.Cancel) sandbox.interrupt();
       if (frame.kind === FrameKind.Probe) {
         void probeHost(frame.payload, bootstrap.probeWorkerUrl, sandbox.prober).then((outcomes) =>
@@ -311,6 +353,23 @@ async function relay(
     }
     flush();
   }
+}
+
+/** A frame that brings a package. */
+interface PackageFrame extends Frame {
+  readonly kind: typeof FrameKind.Package | typeof FrameKind.OpenPackage;
+}
+
+function isPackage(frame: Frame): frame is PackageFrame {
+  return frame.kind === FrameKind.Package || frame.kind === FrameKind.OpenPackage;
+}
+
+/** Opens the package here; the worker gets the rest, which it decodes meanwhile. */
+function openPackage({ kind, taskId, payload }: PackageFrame, sandbox: SandboxWorker, opener: PackageOpener): void {
+  const task = decodePackageTask(payload);
+  const [head, tail] = encodePackageTask(taskId, { ...task, layers: [], codePackage: new Uint8Array() }, kind);
+  sandbox.send(tail === undefined ? head : joinPieces([head, tail], head.length + tail.length));
+  void sandbox.open(opener, taskId, task);
 }
 
 /** Answers a request for a file; one for anything else is no message that our worker sends, and gets no answer. */

@@ -1,11 +1,9 @@
 /**
- * Makes a code package in TypeScript or JavaScript ready to be run: validates it, joins it with the packages that it
- * depends on, has its files written, and imports its entry module.
+ * Imports the entry module of a code package in TypeScript or JavaScript, which the host opens.
  * @module
  */
 
-import { DEFAULT_PACKAGE_LIMITS, type DenoPackage, linkPackage, readPackage, validateModules } from "./package/mod.ts";
-import type { PackageOptions, PackageTask } from "./protocol.ts";
+import type { PackageOptions, PackageReply, PackageTask } from "./protocol.ts";
 import { TaskError } from "./task_error.ts";
 import { hideFolder } from "./traceback.ts";
 import { UserFailure } from "./user_failure.ts";
@@ -14,8 +12,8 @@ import { UserFailure } from "./user_failure.ts";
 export interface PackageRunContext {
   /** Aborts when the caller goes away, or when most of the time is used. */
   readonly signal: AbortSignal;
-  /** Has the host write the package's files; gives the URL of the folder that they lie in. */
-  writeFiles(files: ReadonlyMap<string, Uint8Array>): Promise<string>;
+  /** Resolves when the host has validated the package and written its files, or says why not. */
+  openedPackage(): Promise<PackageReply>;
   /** Gives user code what it was granted. */
   exposeGrants(grants: Pick<PackageOptions, "environment" | "egress">): void;
   /** Where a task with a scratch folder starts. */
@@ -44,30 +42,16 @@ export interface LoadedEntry {
 }
 
 /**
- * Validates the package and imports its entry module.
+ * Imports the package's entry module.
  *
  * @throws {TaskError} for what is wrong with the package
  * @throws {UserFailure} for whatever the user's code throws
  */
 export async function loadPackage(task: PackageTask, context: PackageRunContext): Promise<LoadedEntry> {
-  const { entryPoint, dependencies, blockedImports, maxPackageBytes, maxUnpackedBytes, maxFiles } = task.options;
-  const limits = { maxCompressedBytes: maxPackageBytes, maxUnpackedBytes, maxFiles };
-  const read = readPackage(task.codePackage, { entryPoint, dependencies, limits });
-  if (read.runtime !== "deno") {
-    // The server sends Python elsewhere, as far as it can tell by a look at the outside.
-    throw new TaskError(
-      "INVALID_TASK",
-      'Cannot run package: it is Python, which does not show; its manifest should say "runtime": "python"',
-    );
-  }
-  // The host writes while the modules are looked into; nothing of what it writes is imported before they have been.
-  const isWhole = read.dependencies.length === 0 && task.layers.length === 0;
-  const written = isWhole ? context.writeFiles(read.files) : undefined;
-  written?.catch(() => {}); // Validation may fail first.
-  const opened = validateModules(read, { limits, policy: { allowedBuiltins: [], blockedImports } });
-  const codeUrl = await (written ?? context.writeFiles(linked(opened, task)));
+  const opened = await context.openedPackage();
+  if ("fault" in opened) throw new TaskError(opened.fault, opened.message);
+  const { codeUrl, path, exportName } = opened;
   hideFolder(codeUrl);
-  const { path, exportName } = read.entry;
   context.exposeGrants(task.options);
   // The path consists of segments that validation has checked; they may hold characters that a URL escapes.
   const url = new URL(path.split("/").map(encodeURIComponent).join("/"), codeUrl).href;
@@ -84,10 +68,6 @@ export async function loadPackage(task: PackageTask, context: PackageRunContext)
       ...(workingDirectory === undefined ? {} : { workingDirectory }),
     }),
   };
-}
-
-function linked(opened: DenoPackage, { layers, options }: PackageTask): Map<string, Uint8Array> {
-  return linkPackage(opened, layers[0], { ...DEFAULT_PACKAGE_LIMITS, maxUnpackedBytes: options.maxUnpackedBytes });
 }
 
 /** Runs user code. */

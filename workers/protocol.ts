@@ -3,8 +3,8 @@
  * share this file and nothing else.
  *
  * A frame is a little-endian `u32` length of all that follows, a `u8` kind, a `u32` task id and a payload. The host
- * relays frames to the worker by their bytes and looks into none; each receiver bounds and validates what it decodes
- * and treats a violation as the sender's end.
+ * relays frames to the worker by their bytes and looks into none but those that bring a package, which it opens; each
+ * receiver bounds and validates what it decodes and treats a violation as the sender's end.
  *
  * @module
  */
@@ -13,7 +13,7 @@
 const UTF8_BYTES_PER_UNIT = 3;
 
 /** Both sides are the same program; a host of another build is refused by this number. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 /** Bytes before a frame's payload. */
 export const FRAME_HEADER_BYTES = 9;
@@ -58,6 +58,8 @@ export const FrameKind = {
   Console: 70,
   /** worker → server: one output of a stream; payload {@linkcode StreamOutput}. */
   Output: 71,
+  /** host → server: the task's package passed every check, and depends on nothing outside; no payload. */
+  Validated: 72,
 } as const;
 
 /** One of {@linkcode FrameKind}. */
@@ -182,6 +184,8 @@ export interface PackageOptions {
   readonly maxFiles: number;
   /** Modules that the policy forbids. */
   readonly blockedImports: readonly string[];
+  /** Whether the server knows that this very package passed every check before, by the same rules. */
+  readonly validated: boolean;
   /** Environment variables that the task sees: those of its request, and no others. */
   readonly environment: Readonly<Record<string, string>>;
   /** What a task with network proves itself to its egress proxy with; set by the host's owner. */
@@ -267,14 +271,6 @@ export interface ConsoleText {
   readonly text: string;
 }
 
-/** Files of a code package, validated, that the worker has its host write before user code runs. Never a frame. */
-export interface FilesToWrite {
-  readonly files: readonly (readonly [path: string, bytes: Uint8Array])[];
-}
-
-/** host → worker: where they lie, a `file:` URL that ends with a slash, or why they do not. */
-export type FilesReply = { readonly codeUrl: string } | { readonly filesError: string };
-
 /** How a task ended, as the worker says; the index is the number on the wire. */
 export const TASK_OUTCOMES = [
   "OK",
@@ -287,6 +283,24 @@ export const TASK_OUTCOMES = [
 
 /** One of {@linkcode TASK_OUTCOMES}. */
 export type TaskOutcome = typeof TASK_OUTCOMES[number];
+
+/** A code package in TypeScript or JavaScript that was opened, without its files. */
+export interface OpenedPackage {
+  /** Folder that its files lie in, a `file:` URL that ends with a slash. */
+  readonly codeUrl: string;
+  /** Module that is run, from that folder. */
+  readonly path: string;
+  readonly exportName: string;
+}
+
+/** Why a code package was not opened. */
+export interface PackageFault {
+  readonly fault: Exclude<TaskOutcome, "OK">;
+  readonly message: string;
+}
+
+/** host → worker of user code: the package of its task. Never a frame. */
+export type PackageReply = OpenedPackage | PackageFault;
 
 /** Lines of one task's log; the last says that more were dropped. */
 export const MAX_LOG_LINES = 100;

@@ -2,13 +2,13 @@
  * Entry of the Web Worker that runs user code in TypeScript and JavaScript.
  *
  * The order is what keeps the user's code from speaking for us: `harden.ts` captures and locks first, then this glue
- * and the codecs load, the package is validated, its files are written by the host, and only then is its entry module
- * imported, by us and never as the worker's main module.
+ * and the codecs load, the host validates the package and writes its files, and only then is its entry module imported,
+ * by us and never as the worker's main module.
  *
  * @module
  */
 
-import { exposeGrants, workingDirectory, writeFiles } from "./harden.ts";
+import { exposeGrants, openedPackage, workingDirectory } from "./harden.ts";
 import type { PackageRunContext } from "./load_package.ts";
 import { PackageStream } from "./package_stream.ts";
 import { runPackage } from "./run_package.ts";
@@ -23,5 +23,5 @@ serveTask({
 });
 
 function contextOf({ signal }: Pick<TaskServices, "signal">): PackageRunContext {
-  return { signal, writeFiles, exposeGrants, workingDirectory: workingDirectory() };
+  return { signal, openedPackage, exposeGrants, workingDirectory: workingDirectory() };
 }

@@ -1,12 +1,11 @@
 /**
- * Does once, while nobody waits, what every task does: parse a module, have it transpiled, decode and encode. The first
+ * Does once, while nobody waits, what every task does: have a module transpiled, decode and encode. The first
  * time costs several milliseconds in compilers and tables, which a task that finds its sandbox ready then does not pay.
  *
  * @module
  */
 
 import { codecFor } from "./codecs/mod.ts";
-import { openPackage } from "./package/mod.ts";
 import { fromUserValue, toUserValue } from "./user_values.ts";
 
 const SOURCE = `type Pair<T> = readonly [T, T];
@@ -23,12 +22,6 @@ const LIMITS = { memoryLimitBytes: LIMIT_BYTES, maxOutputBytes: LIMIT_BYTES };
 /** Never fails: a task that meets the same fault tells of it. */
 export async function warmUp(): Promise<void> {
   try {
-    openPackage(new TextEncoder().encode(SOURCE), {
-      entryPoint: "",
-      dependencies: [],
-      limits: { maxCompressedBytes: LIMIT_BYTES, maxUnpackedBytes: LIMIT_BYTES, maxFiles: 1 },
-      policy: { allowedBuiltins: [], blockedImports: [] },
-    });
     const codec = codecFor("json");
     const value = toUserValue(codec.decode(new TextEncoder().encode('{"a": [1, 2.5, "x"]}'), LIMITS));
     codec.encode(fromUserValue(value, { format: "json", memoryLimitBytes: LIMIT_BYTES, maxDepth: 100 }), LIMITS);

@@ -3,39 +3,34 @@
  * @module
  */
 
-import type { FilesReply, FilesToWrite } from "./protocol.ts";
-
 /** Longest path of a file of a package, in UTF-16 units. */
 const MAX_PATH_LENGTH = 512;
 
-/** Whether a worker's message has the shape of {@linkcode FilesToWrite}. */
-export function isFilesToWrite(data: unknown): data is FilesToWrite {
-  if (typeof data !== "object" || data === null || !("files" in data) || !Array.isArray(data.files)) return false;
-  return data.files.every((entry: unknown) =>
-    Array.isArray(entry) && typeof entry[0] === "string" && isSafePath(entry[0]) && entry[1] instanceof Uint8Array
-  );
-}
-
-/** Writes them below a folder, then gives up the right to write there. */
-export function writeFiles({ files }: FilesToWrite, directory: string): FilesReply {
+/**
+ * Writes files below a folder, then gives up the right to write there.
+ * @param files contents by path from the folder
+ * @returns the name of the error that kept it from that; `null` when all are written
+ */
+export function writeFiles(files: ReadonlyMap<string, Uint8Array>, directory: string): string | null {
   try {
     const made = new Set<string>([directory]);
     for (const [path, bytes] of files) {
+      if (!isSafePath(path)) return "unsafe path";
       const file = `${directory}/${path}`;
       const parent = file.slice(0, file.lastIndexOf("/"));
       if (!made.has(parent)) Deno.mkdirSync(parent, { recursive: true });
       made.add(parent);
       Deno.writeFileSync(file, bytes, { createNew: true });
     }
-    return { codeUrl: `file://${directory}/` };
+    return null;
   } catch (error) {
-    return { filesError: error instanceof Error ? error.name : "unknown" };
+    return error instanceof Error ? error.name : "unknown";
   } finally {
     Deno.permissions.revokeSync({ name: "write", path: directory });
   }
 }
 
-/** Validation has checked the path already; the host believes nobody. */
+/** Reading the package has checked the path already; nothing is written on one look. */
 function isSafePath(path: string): boolean {
   if (path.length > MAX_PATH_LENGTH || path.includes("\\") || path.includes("\0")) return false;
   return path.split("/").every((segment) => segment !== "" && segment !== "." && segment !== "..");

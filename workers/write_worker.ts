@@ -5,17 +5,23 @@
  * @module
  */
 
-import { isFilesToWrite, writeFiles } from "./write_files.ts";
+import { writeFiles } from "./write_files.ts";
+
+/** What the host asks of it, once. */
+export interface WriteRequest {
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly directory: string;
+}
 
 // The worker's scope lies outside the types of a window.
 const scope = globalThis as unknown as {
-  onmessage: (event: MessageEvent<{ readonly message: unknown; readonly directory: string }>) => void;
+  onmessage: (event: MessageEvent<WriteRequest>) => void;
   postMessage(message: unknown): void;
   close(): void;
 };
 
-scope.onmessage = ({ data: { message, directory } }) => {
-  scope.postMessage(isFilesToWrite(message) ? writeFiles(message, directory) : { filesError: "malformed message" });
+scope.onmessage = ({ data: { files, directory } }) => {
+  scope.postMessage(writeFiles(files, directory));
   scope.close();
 };
 scope.postMessage("ready");

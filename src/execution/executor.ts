@@ -17,6 +17,7 @@ import { refuseUngranted, resolveGrants } from "./grants.ts";
 import { Lanes, type PoolStarters } from "./lanes.ts";
 import { resolveLimits } from "./limits.ts";
 import { type ExecutionObserver, type ExecutionTotals, TotalsMeter } from "./observer.ts";
+import { packageDigestOf } from "./package_digest.ts";
 import { Planner, type TaskPlan } from "./plans.ts";
 import {
   CUSTOM_TASK,
@@ -200,10 +201,12 @@ export class Executor implements AsyncDisposable {
       limits: resolveLimits(request.options, terms),
       grants: resolveGrants(request.options, policy),
     }));
-    const reuseKey = await reuseKeyOf(request, { caller, grants, policy });
+    const packageDigest = await packageDigestOf(request.codePackage);
+    const { dependencies } = request;
+    const reuseKey = reuseKeyOf({ packageDigest, dependencies }, { caller, grants, policy });
     this.#refuseWhileDraining();
     const lease = this.#admit(caller, () => this.callers.admitTask(caller));
-    const plan = this.#planner.planTask(request, { caller, limits, policy, grants, reuseKey });
+    const plan = this.#planner.planTask(request, { caller, limits, policy, grants, packageDigest, reuseKey });
     return this.#run(plan, lease, { kind: CUSTOM_TASK, caller, signal, onConsole });
   }
 
@@ -227,6 +230,7 @@ export class Executor implements AsyncDisposable {
         grants: isNode ? NO_GRANTS : resolveGrants(request.options, terms.policy),
       };
     });
+    const packageDigest = isNode ? "" : await packageDigestOf(request.codePackage);
     this.#refuseWhileDraining();
     const release = this.#admit(caller, () => this.sessions.reserve(caller));
     let lease: TaskLease;
@@ -252,7 +256,7 @@ export class Executor implements AsyncDisposable {
     const { policy } = terms;
     const plan = isNode
       ? this.#planner.planNodeStream(request, { caller, limits, policy })
-      : this.#planner.planPackageStream(request, { caller, limits, policy, grants });
+      : this.#planner.planPackageStream(request, { caller, limits, policy, grants, packageDigest });
     const run = new TaskRun({ ...identity, ...plan, stream: opened.sink });
     try {
       if (plan.refusal === undefined) run.start(signal);

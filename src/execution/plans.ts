@@ -23,6 +23,7 @@ import {
   type SessionRequest,
 } from "./requests.ts";
 import type { RunOptions } from "./task_run.ts";
+import { ValidatedPackages } from "./validated_packages.ts";
 import { inputTooLong, invalidTask, type Verdict } from "./verdict.ts";
 
 const NOTHING = new Uint8Array();
@@ -31,7 +32,7 @@ const NOTHING = new Uint8Array();
 export interface TaskPlan extends
   Pick<
     RunOptions,
-    "subject" | "logFields" | "message" | "limits" | "maxRestarts" | "tryPlace" | "queue" | "prepare"
+    "subject" | "logFields" | "message" | "limits" | "maxRestarts" | "tryPlace" | "queue" | "prepare" | "onValidated"
   > {
   /** What the request comes to without being run: it is too long, or asks for what there is not. */
   readonly refusal: Verdict | undefined;
@@ -66,6 +67,8 @@ export interface PlannerOptions {
 /** What of user code is run, in the terms of its request. */
 interface UserCode extends PlanContext {
   readonly request: CustomTaskExecution;
+  /** Empty where there is no package. */
+  readonly packageDigest: string;
   readonly grants: Grants;
   readonly reuseKey: string | null;
   readonly stream?: PackageStreamOptions | undefined;
@@ -84,6 +87,7 @@ interface Route {
 /** Makes plans. */
 export class Planner {
   readonly #options: PlannerOptions;
+  readonly #validated = new ValidatedPackages();
   readonly #pythonNodes: ReadonlySet<string>;
 
   constructor(options: PlannerOptions) {
@@ -100,7 +104,7 @@ export class Planner {
   /** User code that is run once. */
   planTask(
     request: CustomTaskExecution,
-    of: PlanContext & { readonly grants: Grants; readonly reuseKey: string | null },
+    of: PlanContext & Pick<UserCode, "grants" | "packageDigest" | "reuseKey">,
   ): TaskPlan {
     return this.#planUserCode({ ...of, request });
   }
@@ -112,7 +116,7 @@ export class Planner {
   }
 
   /** The opening of a stream with user code, or of a session of a user's object. */
-  planPackageStream(request: SessionRequest, of: PlanContext & { readonly grants: Grants }): TaskPlan {
+  planPackageStream(request: SessionRequest, of: PlanContext & Pick<UserCode, "grants" | "packageDigest">): TaskPlan {
     const { mode, config, codePackage, options } = request;
     // Clients of the plain contract have no other place for it.
     const entryPoint = request.entryPoint === "" ? config.get("entry_point") ?? "" : request.entryPoint;
@@ -158,6 +162,7 @@ export class Planner {
       ...of,
       request: { codePackage: NOTHING, entryPoint: "", input, format, dependencies: [], options: undefined },
       grants: NO_GRANTS,
+      packageDigest: "",
       reuseKey: null,
       stream,
       pythonNode: { nodeType, config: Object.fromEntries(config) },
@@ -166,9 +171,13 @@ export class Planner {
   }
 
   /** User code: started once, in a sandbox of its own. */
-  #planUserCode({ request, caller, limits, policy, grants, reuseKey, stream, pythonNode }: UserCode): TaskPlan {
+  #planUserCode(code: UserCode): TaskPlan {
+    const { request, caller, limits, policy, grants, packageDigest, reuseKey, stream, pythonNode } = code;
     const { execution, bounds } = this.#options;
-    const message = packageMessage(request, { limits, policy, execution, stream, pythonNode });
+    const draft = packageMessage(request, { limits, policy, execution, stream, pythonNode });
+    const subject = { caller, packageDigest, rules: draft.options };
+    const validated = this.#validated.has(subject);
+    const message = validated ? { ...draft, options: { ...draft.options, validated } } : draft;
     const fault = packageFault(message, bounds);
     const route = fault === undefined
       ? this.#routeOf(request, { grants, policy, pythonNode })
@@ -184,6 +193,7 @@ export class Planner {
       maxRestarts: 0,
       tryPlace: (task) => route.lane.tryRun(task, need),
       queue: route.lane.queue,
+      onValidated: route.lane === this.#options.lanes.tasks ? () => this.#validated.add(subject) : undefined,
       refusal: route.refusal,
     };
   }

@@ -92,6 +92,7 @@ export function packageMessage(
       maxUnpackedBytes: policy.packages.maxUnpackedMb * MEGABYTE,
       maxFiles: policy.packages.maxFiles,
       blockedImports: policy.imports.blocked,
+      validated: false,
       environment: options?.environment ?? {},
       ...(stream === undefined ? {} : { stream }),
       ...(pythonNode === undefined ? {} : { pythonNode }),

@@ -13,19 +13,11 @@ import { ANONYMOUS } from "./callers.ts";
  * `null` where the policy has each in a sandbox of its own, for callers that nobody can tell apart, and for those that
  * leave files behind.
  */
-export async function reuseKeyOf(
-  { codePackage, dependencies }: { readonly codePackage: Uint8Array; readonly dependencies: readonly string[] },
+export function reuseKeyOf(
+  { packageDigest, dependencies }: { readonly packageDigest: string; readonly dependencies: readonly string[] },
   of: { readonly caller: string; readonly grants: Grants; readonly policy: PolicyOptions },
-): Promise<string | null> {
+): string | null {
   const { caller, grants, policy } = of;
   if (policy.reuse === "never" || caller === ANONYMOUS || grants.scratchBytes !== null) return null;
-  // The bytes came from the wire: never shared.
-  const digest = await crypto.subtle.digest("SHA-256", codePackage as Uint8Array<ArrayBuffer>);
-  return JSON.stringify([
-    caller,
-    new Uint8Array(digest).toHex(),
-    dependencies,
-    grants.networkHosts,
-    grants.wantedHosts,
-  ]);
+  return JSON.stringify([caller, packageDigest, dependencies, grants.networkHosts, grants.wantedHosts]);
 }

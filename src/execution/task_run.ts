@@ -75,6 +75,8 @@ export interface RunOptions {
   readonly tryPlace: (task: HostTask) => (() => void) | undefined;
   readonly queue: AdmissionQueue;
   readonly audit: TaskAudit;
+  /** Is told when its package has passed every check. */
+  readonly onValidated?: (() => void) | undefined;
   /** Is told what it writes to its console, as much as the report will have of it. */
   readonly onConsole?: ConsoleListener | undefined;
   /** Of a task that opens a stream: who hears of it. */
@@ -220,7 +222,7 @@ export class TaskRun {
   }
 
   #tryPlace(): boolean {
-    const { limits, stream, tryPlace } = this.#options;
+    const { limits, stream, tryPlace, onValidated } = this.#options;
     const task: HostTask = {
       message: this.#message,
       // What is left of its time.
@@ -228,6 +230,7 @@ export class TaskRun {
         ? limits
         : { ...limits, timeoutMs: Math.max(1, limits.timeoutMs - this.#preparedMs) },
       ...(stream === undefined ? {} : { stream }),
+      ...(onValidated === undefined ? {} : { onValidated }),
       onEnd: (end, sandboxId) => this.#onEnd(end, sandboxId),
       onLog: (log) => this.#log(log),
       onConsole: (text) => this.#collect(text),

@@ -11,6 +11,8 @@ export class Assignment {
   abandonedAt: number | undefined;
   logLines = 0;
   consoleLength = 0;
+  /** Whether its package passed every check. */
+  validated = false;
   /** The limit that the task has been told is near. */
   near: { readonly reason: "timeout" | "cpu" | "memory"; readonly limit: number } | undefined;
   #settled = false;

@@ -22,6 +22,8 @@ const FILES = {
   taskWorker: "task_worker.js",
   networkTaskWorker: "network_task_worker.js",
   installWorker: "install_worker.js",
+  packageReader: "package_reader.js",
+  packageValidator: "package_validator.js",
   probeWorker: "probe_worker.js",
   importMap: "import_map.json",
 } as const;
@@ -47,6 +49,8 @@ export function sandboxCode(bundle: string | null): Readonly<Record<keyof typeof
     taskWorker: url(FILES.taskWorker),
     networkTaskWorker: url(FILES.networkTaskWorker),
     installWorker: url(FILES.installWorker),
+    packageReader: url(FILES.packageReader),
+    packageValidator: url(FILES.packageValidator),
     probeWorker: url(FILES.probeWorker),
     importMap: url(FILES.importMap),
   };
@@ -55,6 +59,11 @@ export function sandboxCode(bundle: string | null): Readonly<Record<keyof typeof
 /** Where the files of a Python version lie, as a URL that ends with a slash. @param bundle as in {@linkcode sandboxCode} */
 export function pythonCode(bundle: string | null, version: PythonVersion): string {
   return new URL(pythonFolder(version), bundle === null ? DIRECTORY : pathToFileURL(`${bundle}/`)).href;
+}
+
+/** Paths of the modules that a host loads when it needs them, `[]` for a compiled program, which loads all before. */
+export function packageModulePaths(bundle: string | null): readonly string[] {
+  return bundle === null ? [] : [FILES.packageReader, FILES.packageValidator].map((name) => `${bundle}/${name}`);
 }
 
 /** Files that a host hands to its worker on request. */

@@ -40,6 +40,8 @@ export interface GrantedAccess {
   /** Where in the scratch folder the task starts, and stays. */
   readonly workingDirectory: string;
   readonly isNetPermitted: (target: string) => boolean;
+  /** Paths of modules that the host itself loads for its task, each once, as it sees them. */
+  readonly ownReads: readonly string[];
 }
 
 const Entry = z.object({ permission: z.string().max(32), value: z.string().nullish() });
@@ -56,14 +58,17 @@ export class DenialAudit {
   #skipping = false;
   /** Whether the file has been emptied since the last line: Deno writes a line in pieces, and its first ones may be gone. */
   #isTorn = false;
+  /** What the host itself still has to read, each once. */
+  readonly #ownReads: Set<string>;
   #denials = new Map<string, Denial>();
   #others = 0;
   #deniedBytes = 0;
   #unreadBytes = 0;
 
   /** @param file where it lies outside of the jail */
-  constructor(file: string, { inside, workingDirectory, isNetPermitted }: GrantedAccess) {
+  constructor(file: string, { inside, workingDirectory, isNetPermitted, ownReads }: GrantedAccess) {
     this.#file = file;
+    this.#ownReads = new Set(ownReads);
     const own = [inside.code, inside.scratch, inside.egress].filter((path) => path !== null);
     const directory = inside.scratch === null ? "/" : `${inside.scratch}/${workingDirectory}`;
     this.#isGranted = (permission, target) => {
@@ -121,6 +126,7 @@ export class DenialAudit {
     const permission = entry?.permission ?? "any";
     const value = entry === undefined ? "an entry that cannot be read" : entry.value ?? "";
     if (entry !== undefined && this.#isGranted(permission, value)) return;
+    if (permission === "read" && this.#ownReads.delete(value)) return;
     this.#deniedBytes += line.length;
     const target = value.slice(0, MAX_TARGET_LENGTH);
     const key = `${permission} ${target}`;

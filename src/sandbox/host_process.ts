@@ -35,6 +35,7 @@ import {
 } from "../../workers/protocol.ts";
 import { type Assignment, Assignments } from "./assignments.ts";
 import { closeQuietly } from "./close_quietly.ts";
+import { packageModulePaths } from "./code.ts";
 import { CpuGovernor } from "./cpu_governor.ts";
 import { type Denial, DenialAudit } from "./denials.ts";
 import type { EgressEvent } from "./egress/mod.ts";
@@ -164,6 +165,7 @@ export class HostProcess implements AsyncDisposable {
       inside,
       workingDirectory: options.grants.workingDirectory,
       isNetPermitted: (target) => launched.egress?.isPermitted(target) ?? false,
+      ownReads: packageModulePaths(inside.bundle),
     });
     // The scratch folder of bubblewrap is a file system of its own, whose size the kernel bounds.
     this.#scratch = outside.scratch === null || options.jail.type === "bubblewrap"
@@ -513,6 +515,8 @@ export class HostProcess implements AsyncDisposable {
         return this.#log(frame);
       case FrameKind.Console:
         return this.#console(frame);
+      case FrameKind.Validated:
+        return this.#validated(frame);
       case FrameKind.ProbeReport:
         return this.#takeProbeReport(frame);
       case FrameKind.Ready:
@@ -549,6 +553,14 @@ export class HostProcess implements AsyncDisposable {
     }
     if (stream === undefined) task.onConsole?.(text);
     else task.stream?.onConsole(text);
+  }
+
+  #validated({ taskId }: Frame): void {
+    const assignment = this.#assignments.get(taskId);
+    if (assignment === undefined) return;
+    if (assignment.validated) throw new ProtocolError("it says that a package is validated a second time");
+    assignment.validated = true;
+    assignment.task.onValidated?.();
   }
 
   #takeProbeReport(frame: Frame): void {

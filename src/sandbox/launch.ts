@@ -280,6 +280,9 @@ async function writeBootstrap(
     probeWorkerUrl: modules.probeWorker,
     maxFrameBytes: maxInputBytes + MAX_TASK_TEXT_BYTES,
     codeDirectory: inside.code,
+    packages: role === "node" || installs || python !== undefined
+      ? null
+      : { readerUrl: modules.packageReader, validatorUrl: modules.packageValidator },
     scratchDirectory: inside.scratch,
     workingDirectory: grants.workingDirectory,
     egress: egress === undefined ? null : { socketPath: inside.egress, ...egress.bootstrap },

@@ -97,6 +97,8 @@ export interface HostTask {
   /** Called when its host is done with a task that was returned before: until then it held its place there. */
   onReleased?(): void;
   onLog(log: TaskLog): void;
+  /** Called when its package has passed every check, in a way that would pass them again. Its host says so. */
+  onValidated?(): void;
   /** Called for what user code writes; built-in nodes write nothing. */
   onConsole?(text: ConsoleText): void;
   /** Called for connections that user code makes, or is refused. */

@@ -48,17 +48,20 @@ export async function fillCache(
   } as const;
   {
     const signal = AbortSignal.timeout(options.startTimeoutMs);
-    await using _host = await HostProcess.start(warming, { signal });
+    await using host = await HostProcess.start(warming, { signal });
+    host.warmUp();
     const { bundle } = hostFiles(warming).inside;
-    const { taskWorker, worker } = sandboxCode(bundle);
-    const module = role === "task" ? taskWorker : worker;
-    await untilWritten(
-      directory,
-      python === undefined ? module : `${pythonCode(bundle, python.version)}pyodide.asm.mjs`,
-    );
+    for (const module of modulesOf(warming, bundle)) await untilWritten(directory, module);
   }
   seal(directory);
   return directory;
+}
+
+/** What a host loads that takes long to compile. */
+function modulesOf({ role, python }: Pick<HostOptions, "role" | "python">, bundle: string | null): readonly string[] {
+  if (python !== undefined) return [`${pythonCode(bundle, python.version)}pyodide.asm.mjs`];
+  const { worker, taskWorker, packageReader, packageValidator } = sandboxCode(bundle);
+  return role === "task" ? [taskWorker, packageReader, packageValidator] : [worker];
 }
 
 /** Waits until a module's compiled code is in the cache. Hosts start without it too, only later. */

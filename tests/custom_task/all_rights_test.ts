@@ -35,6 +35,7 @@ Deno.test("a host of user code that was started with all rights gives them up, a
         maxUnpackedBytes: 2 ** 20,
         maxFiles: 10,
         blockedImports: [],
+        validated: false,
         environment: {},
       },
       input: new TextEncoder().encode("20"),

@@ -21,7 +21,7 @@ const LIMITS = {
 };
 const EXECUTION = ExecutionSectionOptions.parse({});
 const CONTEXT = { caller: "a", limits: LIMITS, policy: PolicyOptions.parse({}) };
-const OF_TASK = { ...CONTEXT, grants: NO_GRANTS, reuseKey: null };
+const OF_TASK = { ...CONTEXT, grants: NO_GRANTS, packageDigest: "d1", reuseKey: null };
 type OfTask = Omit<typeof OF_TASK, "reuseKey"> & Pick<TaskHostNeed, "reuseKey">;
 const NOTHING = new Uint8Array();
 // No sandbox is asked to run it.
@@ -129,7 +129,7 @@ for (const [what, codePackage, where] of ROUTES) {
       entryPoint: "",
       options: undefined,
     };
-    const plan = setup.planner.planPackageStream(session, { ...CONTEXT, grants: NO_GRANTS });
+    const plan = setup.planner.planPackageStream(session, { ...CONTEXT, grants: NO_GRANTS, packageDigest: "d1" });
     assert.equal(setup.where(plan), where);
     const { entryPoint, stream } = packageOf(plan).options;
     assert.deepEqual([entryPoint, stream?.mode, stream?.creditBytes], ["main:Thing", "object", 77]);

@@ -23,6 +23,7 @@ const MESSAGE: PackageTask = {
     maxUnpackedBytes: 1,
     maxFiles: 1,
     blockedImports: [],
+    validated: false,
     environment: {},
   },
   input: new Uint8Array(),

@@ -46,6 +46,17 @@ Deno.test("DenialAudit takes a line too long to be read for a denial, after the 
   assert.deepEqual(audited.audit.read(), [UNREADABLE]);
 });
 
+Deno.test("DenialAudit takes the first read of a module of the host's own for the host's, and no other", async () => {
+  await using audited = await Audited.begin();
+  audited.write(
+    entry("read", "/sandbox/own.js") + entry("read", "/sandbox/own.js") + entry("write", "/sandbox/own.js"),
+  );
+  assert.deepEqual(audited.audit.read(), [
+    { permission: "read", target: "/sandbox/own.js", count: 1 },
+    { permission: "write", target: "/sandbox/own.js", count: 1 },
+  ]);
+});
+
 function entry(permission: string, value: string): string {
   return `${JSON.stringify({ permission, value })}\n`;
 }
@@ -56,7 +67,12 @@ class Audited implements AsyncDisposable {
 
   static async begin(): Promise<Audited> {
     const folder = await TestFolder.make({ audit: "" });
-    const granted = { inside: INSIDE, workingDirectory: "", isNetPermitted: () => false };
+    const granted = {
+      inside: INSIDE,
+      workingDirectory: "",
+      isNetPermitted: () => false,
+      ownReads: ["/sandbox/own.js"],
+    };
     const audited = new Audited(folder, new DenialAudit(folder.file("audit"), granted));
     audited.audit.begin();
     return audited;

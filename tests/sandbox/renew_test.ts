@@ -21,6 +21,7 @@ async function runCode(host: HostProcess, code: string): Promise<unknown> {
         maxUnpackedBytes: 2 ** 20,
         maxFiles: 10,
         blockedImports: [],
+        validated: false,
         environment: {},
       },
       input: new TextEncoder().encode("null"),

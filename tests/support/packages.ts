@@ -88,6 +88,7 @@ export class TestPackages implements AsyncDisposable {
           maxUnpackedBytes: 10 * MEGABYTE,
           maxFiles: 1_000,
           blockedImports: [],
+          validated: false,
           environment: {},
         },
         input: textOf("null"),

@@ -246,6 +246,7 @@ const PACKAGE_TASK: PackageTask = {
     maxUnpackedBytes: 5,
     maxFiles: 6,
     blockedImports: ["fs"],
+    validated: true,
     environment: { A: "b" },
     stream: { mode: "object", config: { "": "[1]", k: "'v'" }, creditBytes: 7 },
   },

@@ -141,6 +141,7 @@ export class Installer implements AsyncDisposable {
         maxUnpackedBytes: maxBytes,
         maxFiles: maxPackageFiles,
         blockedImports: [],
+        validated: false,
         environment: {},
       },
       input: new TextEncoder().encode(JSON.stringify(request)),

@@ -109,6 +109,7 @@ const OPTIONS = {
   maxUnpackedBytes: 1,
   maxFiles: 1,
   blockedImports: [],
+  validated: false,
   environment: {},
   stream: { mode: "stream", config: { k: "1" }, creditBytes: 1 },
 } as const;

@@ -311,6 +311,7 @@ const PACKAGE_MESSAGE: Omit<PackageTask, "maxOutputBytes"> = {
     maxUnpackedBytes: 1,
     maxFiles: 1,
     blockedImports: [],
+    validated: false,
     environment: {},
     stream: STREAM,
   },
