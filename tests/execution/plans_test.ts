@@ -136,6 +136,26 @@ for (const [what, codePackage, where] of ROUTES) {
   });
 }
 
+Deno.test("Planner has a package validated once for each caller and entry point, if its sandbox says that it passed", () => {
+  const setup = new Setup();
+  const plan = (of: Partial<OfTask> = {}, entryPoint = "") =>
+    setup.planTask({ codePackage: TYPESCRIPT, entryPoint }, of);
+  const validated = (...args: Parameters<typeof plan>) => packageOf(plan(...args)).options.validated;
+  const first = plan();
+  assert.deepEqual([packageOf(first).options.validated, validated()], [false, false], "nobody has said so yet");
+  first.onValidated?.();
+  assert.equal(validated(), true);
+  assert.equal(validated({}, "other"), false);
+  assert.equal(validated({ packageDigest: "d2" }), false);
+  assert.equal(validated({ caller: "b" }), false);
+  const stricter = PolicyOptions.parse({ imports: { blocked: ["fs"] } });
+  assert.equal(validated({ policy: stricter }), false);
+});
+
+Deno.test("Planner believes no sandbox of Python that a package passed", () => {
+  assert.equal(new Setup().planTask({ codePackage: PYTHON_PACKAGE }).onValidated, undefined);
+});
+
 Deno.test("Planner sends nodes to their pool, but those of Python as user code without a package", () => {
   const setup = new Setup();
   const request = { config: new Map([["enable_safe_imports", "true"]]), input: bytesOf("{}"), format: "json" };

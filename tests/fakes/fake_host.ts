@@ -80,6 +80,9 @@ const AT_TASK: Readonly<Record<string, (connection: Deno.Conn, taskId: number) =
   async "result twice"(connection, taskId) {
     await write(connection, result(taskId), result(taskId));
   },
+  async "package validated twice"(connection, taskId) {
+    await write(connection, encodeFrame(FrameKind.Validated, taskId), encodeFrame(FrameKind.Validated, taskId));
+  },
   async "outcome that does not exist"(connection, taskId) {
     await write(connection, encodeFrame(FrameKind.Result, taskId, new Uint8Array(40).fill(0x7f)));
   },
