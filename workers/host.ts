@@ -9,6 +9,7 @@ import { startEgressRelay } from "./network/relay.ts";
 import { probePermissions } from "./probe.ts";
 import { readAsset } from "./read_asset.ts";
 import { type PackageModules, PackageOpener, type WriteFiles } from "./package_opener.ts";
+import { samplePayload, WARM_UP_ROUNDS } from "./sample_task.ts";
 import { writeFiles } from "./write_files.ts";
 import type { WriteRequest } from "./write_worker.ts";
 import {
@@ -91,6 +92,9 @@ const GIVEN_UP = ["net", "env", "sys", "run", "ffi", "import"];
 
 /** What is read of standard input at once: more than a bootstrap has. */
 const BOOTSTRAP_BLOCK_BYTES = 16 * 1024;
+
+/** A frame up to this length is sooner copied than written anew without its package. */
+const SMALL_FRAME_BYTES = 16 * 1024;
 
 /** Lies beside the bundle that this is a part of. */
 const ASSETS = new URL("assets/", import.meta.url);
@@ -341,7 +345,7 @@ async function relay(connection: Deno.Conn, { sandbox, opener, bootstrap, writer
         openPackage(frame, sandbox, opener);
         continue;
       }
-      if (frame.kind === FrameKind.WarmUp) opener?.warmUp().catch(() => {});
+      if (frame.kind === FrameKind.WarmUp && opener !== undefined) void warmUp(opener);
       if (frame.kind === FrameKind.SoftLimit || frame.kind === FrameKind.Cancel) sandbox.interrupt();
       if (frame.kind === FrameKind.Probe) {
         void probeHost(frame.payload, bootstrap.probeWorkerUrl, sandbox.prober).then((outcomes) =>
@@ -364,11 +368,33 @@ function isPackage(frame: Frame): frame is PackageFrame {
   return frame.kind === FrameKind.Package || frame.kind === FrameKind.OpenPackage;
 }
 
-/** Opens the package here; the worker gets the rest, which it decodes meanwhile. */
-function openPackage({ kind, taskId, payload }: PackageFrame, sandbox: SandboxWorker, opener: PackageOpener): void {
+/** Does while nobody waits what every task does here. Never fails: a task that meets the same fault tells of it. */
+async function warmUp(opener: PackageOpener): Promise<void> {
+  try {
+    const payload = samplePayload();
+    for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+      decodePackageTask(payload);
+      await opener.warmUp();
+      // A task that comes meanwhile is heard between two rounds.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  } catch {
+    // See above.
+  }
+}
+
+/** Opens the package here; the worker, which needs none of a large one, decodes the task meanwhile. */
+function openPackage(
+  { kind, taskId, bytes, payload }: PackageFrame,
+  sandbox: SandboxWorker,
+  opener: PackageOpener,
+): void {
+  if (bytes.length <= SMALL_FRAME_BYTES) sandbox.send(bytes.slice());
   const task = decodePackageTask(payload);
-  const [head, tail] = encodePackageTask(taskId, { ...task, layers: [], codePackage: new Uint8Array() }, kind);
-  sandbox.send(tail === undefined ? head : joinPieces([head, tail], head.length + tail.length));
+  if (bytes.length > SMALL_FRAME_BYTES) {
+    const [head, tail] = encodePackageTask(taskId, { ...task, layers: [], codePackage: new Uint8Array() }, kind);
+    sandbox.send(tail === undefined ? head : joinPieces([head, tail], head.length + tail.length));
+  }
   void sandbox.open(opener, taskId, task);
 }
 

@@ -9,6 +9,7 @@
 
 import type { PackageModule, TaskFiles } from "./package/task_files.ts";
 import type { PackageReply, PackageTask } from "./protocol.ts";
+import { SAMPLE_TASK } from "./sample_task.ts";
 
 /** Where the modules that open packages lie, as URLs. */
 export interface PackageModules {
@@ -27,33 +28,6 @@ export interface Opening {
   /** Whether it passed every check now, and passes them whenever they are made again. */
   readonly isValidated: boolean;
 }
-
-/** What all tasks do. */
-const SAMPLE: PackageTask = {
-  format: "json",
-  memoryLimitBytes: 1024 * 1024,
-  maxOutputBytes: 1024,
-  maxConsoleBytes: 0,
-  options: {
-    entryPoint: "",
-    dependencies: [],
-    maxPackageBytes: 1024,
-    maxUnpackedBytes: 1024,
-    maxFiles: 1,
-    blockedImports: [],
-    validated: false,
-    environment: {},
-  },
-  input: new Uint8Array(),
-  layers: [],
-  codePackage: new TextEncoder().encode(`type Pair<T> = readonly [T, T];
-export interface Options { readonly scale?: number; }
-export default async function run(value: number, { scale = 2 }: Options = {}): Promise<Pair<number>> {
-  const pair: Pair<number> = [value, value * scale];
-  return await Promise.resolve(pair);
-}
-`),
-};
 
 /** Opens the packages of one host, which are all the same one. */
 export class PackageOpener {
@@ -81,9 +55,9 @@ export class PackageOpener {
     await Promise.all([this.#read(), ...(withValidator ? [this.#validate()] : [])]);
   }
 
-  /** Does once, while nobody waits, what is slow the first time. */
+  /** Does while nobody waits what is slow the first times. */
   async warmUp(): Promise<void> {
-    for (const module of [await this.#read(), await this.#validate()]) module.openPackage(SAMPLE);
+    for (const module of [await this.#read(), await this.#validate()]) module.openPackage(SAMPLE_TASK);
   }
 
   /**

@@ -46,9 +46,11 @@ export interface GrantedAccess {
 
 const Entry = z.object({ permission: z.string().max(32), value: z.string().nullish() });
 
-/** The audit file of one host. */
-export class DenialAudit {
-  readonly #file: string;
+/** The audit file of one host, kept open: it is read after each task, whose answer waits for that. */
+export class DenialAudit implements Disposable {
+  readonly #path: string;
+  #file: Deno.FsFile | undefined;
+  readonly #block = new Uint8Array(READ_BYTES);
   readonly #isGranted: (permission: string, target: string) => boolean;
   readonly #decoder = new TextDecoder();
   /** How far it has been read. */
@@ -67,7 +69,7 @@ export class DenialAudit {
 
   /** @param file where it lies outside of the jail */
   constructor(file: string, { inside, workingDirectory, isNetPermitted, ownReads }: GrantedAccess) {
-    this.#file = file;
+    this.#path = file;
     this.#ownReads = new Set(ownReads);
     const own = [inside.code, inside.scratch, inside.egress].filter((path) => path !== null);
     const directory = inside.scratch === null ? "/" : `${inside.scratch}/${workingDirectory}`;
@@ -81,7 +83,7 @@ export class DenialAudit {
 
   /** What comes from now on is the task's. */
   begin(): void {
-    this.#position = this.#size();
+    this.#position = this.#seekEnd();
     this.#rest = "";
     this.#skipping = false;
     this.#isTorn = false;
@@ -108,7 +110,8 @@ export class DenialAudit {
     if (this.#position < EMPTY_ABOVE_BYTES || this.#rest !== "") return;
     try {
       // Deno appends: what it writes next is at the start.
-      Deno.truncateSync(this.#file);
+      this.#open().truncateSync(0);
+      this.#open().seekSync(0, Deno.SeekMode.Start);
       this.#position = 0;
       this.#isTorn = true;
     } catch {
@@ -135,35 +138,42 @@ export class DenialAudit {
     else this.#denials.set(key, { permission, target, count });
   }
 
-  #size(): number {
+  [Symbol.dispose](): void {
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  /** @throws {Error} when it is gone with its host */
+  #open(): Deno.FsFile {
+    return this.#file ??= Deno.openSync(this.#path, { read: true, write: true });
+  }
+
+  #seekEnd(): number {
     try {
-      return Deno.statSync(this.#file).size;
+      return this.#open().seekSync(0, Deno.SeekMode.End);
     } catch {
       return 0;
     }
   }
 
-  /** Reads the next piece, while the task runs too, so that nothing piles up. @returns whether there was one */
+  /** Reads the next piece, while the task runs too, so that nothing piles up. @returns whether there may be another one */
   advance(): boolean {
-    const size = this.#size();
-    if (size <= this.#position) {
-      this.#empty();
-      return false;
-    }
-    const bytes = new Uint8Array(Math.min(READ_BYTES, size - this.#position));
     let count: number | null;
     try {
-      using file = Deno.openSync(this.#file);
-      file.seekSync(this.#position, Deno.SeekMode.Start);
-      count = file.readSync(bytes);
+      count = this.#open().readSync(this.#block);
+      this.#position += count ?? 0;
+      const isAll = count === null || count < this.#block.length;
+      this.#unreadBytes = isAll ? 0 : this.#open().statSync().size - this.#position;
     } catch {
       // Gone with its host.
       return false;
     }
-    if (count === null || count === 0) return false;
-    this.#position += count;
-    this.#unreadBytes = size - this.#position;
-    const [first = "", ...lines] = this.#decoder.decode(bytes.subarray(0, count), { stream: true }).split("\n");
+    if (count === null || count === 0) {
+      this.#empty();
+      return false;
+    }
+    const bytes = this.#block.subarray(0, count);
+    const [first = "", ...lines] = this.#decoder.decode(bytes, { stream: true }).split("\n");
     this.#rest += first;
     for (const line of lines) {
       this.#take(this.#rest);
@@ -174,7 +184,9 @@ export class DenialAudit {
       this.#skipping = true;
       this.#rest = this.#rest.slice(0, 1);
     }
-    return true;
+    if (count === this.#block.length) return true;
+    this.#empty();
+    return false;
   }
 }
 

@@ -678,6 +678,7 @@ export class HostProcess implements AsyncDisposable {
     const usage = isBetween ? this.#meter.usage(performance.now()) : undefined;
     this.#loseTasks(exit, true);
     this.#streams.lose({ kind: "lost", started: false, exit, usage, denials: [] });
+    this.#audit?.[Symbol.dispose]();
     await files.remove();
     controlGroup?.[Symbol.dispose]();
     this.#exited.resolve(exit);

@@ -87,6 +87,7 @@ class Audited implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.audit[Symbol.dispose]();
     await this.folder[Symbol.asyncDispose]();
   }
 }
