@@ -11,12 +11,19 @@ import { jailTypes, TestJail } from "../tests/support/jails.ts";
 import { createToken, writeTokenFile } from "../src/rpc/token_file.ts";
 import type { HostPaths } from "../src/sandbox/host_paths.ts";
 import type { Jail, JailedCommand } from "../src/sandbox/jails/mod.ts";
-import { isNoneThere, isOneReady, measureCalls, type SandboxCalls } from "./sandbox_calls.ts";
+import {
+  isNoneThere,
+  isOneReady,
+  measureCalls,
+  type SandboxCalls,
+  type SandboxCounts,
+  warmService,
+} from "./sandbox_calls.ts";
 import { type ServerProcess, startService } from "./server_process.ts";
 import { median, percentile, printTable } from "./table.ts";
 import { TaskClient } from "./task_client.ts";
 
-const CALLS = 60;
+const CALLS = 40;
 const BARE_RUNS = 20;
 const SUSTAINED_CALLS = 150;
 const CALLERS = [2, 4];
@@ -24,7 +31,17 @@ const HOSTS = 4;
 /** Room for any module; what a host has of its own, and the default of memory. */
 const DATA_LIMIT_BYTES = 2 * 1024 ** 3;
 
-const CODE = new TextEncoder().encode("export default (n: number): number[] => [n, n * 2];");
+/** A package whose sources are looked into at its first task, and one of which each task has another. */
+const PACKAGES: readonly TaskPackage[] = [
+  { name: "known package", isNew: false },
+  { name: "new package", isNew: true },
+];
+const CODE = "export default (n: number): number[] => [n, n * 2];";
+
+interface TaskPackage {
+  readonly name: string;
+  readonly isNew: boolean;
+}
 
 /** Latencies in milliseconds, and what they are held against. */
 interface Reference {
@@ -43,12 +60,12 @@ export async function benchFreshSandbox(): Promise<void> {
     Deno.writeTextFileSync(path, "export default (n: number): number[] => [n, n * 2];\n");
     const bare = await measureBare("deno run", { program: Deno.execPath(), args: bareArgs(path), env: {} });
     const jailed = await measureBare(`deno run in ${jail.type}`, encloseBare(jail, path));
-    const rows = [
-      ...await readyRows(jail, [bare, jailed]),
-      ...await coldRows(jail, [bare, jailed]),
-      ...await sustainedRows(jail, [bare, jailed]),
-      ...await reuseRows(jail, folder, [bare, jailed]),
-    ];
+    const references = [bare, jailed];
+    const rows: string[][] = [];
+    for (const task of PACKAGES) rows.push(...await readyRows(jail, references, task));
+    for (const task of PACKAGES) rows.push(...await coldRows(jail, references, task));
+    for (const task of PACKAGES) rows.push(...await sustainedRows(jail, references, task));
+    rows.push(...await reuseRows(jail, folder, references));
     printTable(
       `A sandbox of its own for user code, jail ${jail.type}; load average ${Deno.loadavg()[0]?.toFixed(1)}`,
       ["what", "figure", "p99", "reference", "its figure", "ratio", "bar"],
@@ -58,47 +75,46 @@ export async function benchFreshSandbox(): Promise<void> {
 }
 
 /** A task finds a sandbox ready: between two calls the one that was used is replaced. */
-async function readyRows(jail: Jail, references: readonly Reference[]): Promise<string[][]> {
+async function readyRows(jail: Jail, references: readonly Reference[], task: TaskPackage): Promise<string[][]> {
   await using service = await start(jail, { "pool.readyTaskHosts": 1 });
-  const durations = await measureTasks(service, isOneReady);
+  const durations = await measureTasks(service, task, isOneReady);
+  const rows = latencyRows(`a ready one, ${task.name}`, durations, references, "5 ms");
+  if (task.isNew) return rows;
   using client = new RemoteExecutionClient(`127.0.0.1:${service.port}`);
   const call = async (input: number) => {
     const startedAt = performance.now();
-    await client.executeCustomTask(CODE, { input, format: "json" });
+    await client.executeCustomTask(codeOf(task, input), { input, format: "json" });
     return performance.now() - startedAt;
   };
   const byLibrary = await measureCalls(service, { kind: "task", calls: CALLS, isTime: isOneReady, call });
-  return [
-    ...latencyRows("a ready one", durations, references, "5 ms"),
-    ...latencyRows("a ready one, called by grpc-js", byLibrary, references, ""),
-  ];
+  return [...rows, ...latencyRows("the same, called by grpc-js", byLibrary, references, "")];
 }
 
 /** A task waits for its sandbox to start. */
-async function coldRows(jail: Jail, references: readonly Reference[]): Promise<string[][]> {
+async function coldRows(jail: Jail, references: readonly Reference[], task: TaskPackage): Promise<string[][]> {
   // Where there is one at most, none can be started ahead of its task.
   await using service = await start(jail, { "pool.readyTaskHosts": 0, "pool.maxTaskHosts": 1 });
-  const durations = await measureTasks(service, isNoneThere);
-  return latencyRows("none ready", durations, references, "100 ms");
+  const durations = await measureTasks(service, task, isNoneThere);
+  return latencyRows(`none ready, ${task.name}`, durations, references, "100 ms");
 }
 
 /** Callers that send one task after the other. */
-async function sustainedRows(jail: Jail, references: readonly Reference[]): Promise<string[][]> {
+async function sustainedRows(jail: Jail, references: readonly Reference[], task: TaskPackage): Promise<string[][]> {
   const rows: string[][] = [];
   for (const callers of CALLERS) {
     await using service = await start(jail, { "pool.readyTaskHosts": 2 });
     using client = await TaskClient.connect(service.port);
-    await callOnce(client, 0);
-    let next = 0;
+    await callOnce(client, task, 0);
+    let next = 1;
     const durations: number[] = [];
     const send = async () => {
-      while (next < SUSTAINED_CALLS) durations.push(await callOnce(client, next++));
+      while (next <= SUSTAINED_CALLS) durations.push(await callOnce(client, task, next++));
     };
     const startedAt = performance.now();
     await Promise.all(Array.from({ length: callers }, send));
     const rate = SUSTAINED_CALLS / ((performance.now() - startedAt) / 1_000);
     rows.push(...references.map(({ name, perSecond }) => [
-      `sustained, ${callers} callers`,
+      `sustained, ${callers} callers, ${task.name}`,
       `${rate.toFixed(1)} /s`,
       `${percentile(durations, 99).toFixed(1)} ms`,
       name,
@@ -121,9 +137,8 @@ async function reuseRows(jail: Jail, folder: string, references: readonly Refere
     "policy.reuse": "same-caller",
     "auth.tokensFile": tokensFile,
   });
-  const durations = await measureTasks(service, (sandboxes) => sandboxes.starting + sandboxes.busy === 0, {
-    authorization: `Bearer ${token}`,
-  });
+  const isTime = ({ starting, busy }: SandboxCounts) => starting + busy === 0;
+  const durations = await measureTasks(service, PACKAGES[0]!, isTime, { authorization: `Bearer ${token}` });
   return latencyRows("kept for the same caller", durations, references, "");
 }
 
@@ -146,16 +161,22 @@ function latencyRows(
 
 async function measureTasks(
   service: ServerProcess,
+  task: TaskPackage,
   isTime: SandboxCalls["isTime"],
   headers: Readonly<Record<string, string>> = {},
 ): Promise<number[]> {
   using client = await TaskClient.connect(service.port, headers);
-  const call = (number: number) => callOnce(client, number);
+  await warmService(client);
+  const call = (number: number) => callOnce(client, task, number);
   return await measureCalls(service, { kind: "task", calls: CALLS, isTime, call });
 }
 
-async function callOnce(client: TaskClient, number: number): Promise<number> {
-  return await client.measure({ code: CODE, entryPoint: "", input: number }, [number, number * 2]);
+async function callOnce(client: TaskClient, task: TaskPackage, number: number): Promise<number> {
+  return await client.measure({ code: codeOf(task, number), entryPoint: "", input: number }, [number, number * 2]);
+}
+
+function codeOf({ isNew }: TaskPackage, number: number): Uint8Array {
+  return new TextEncoder().encode(isNew ? `${CODE} // ${number}` : CODE);
 }
 
 function start(jail: Jail, settings: Readonly<Record<string, unknown>>): Promise<ServerProcess> {

@@ -19,7 +19,7 @@ import { tryResidentBytes } from "../src/sandbox/proc.ts";
 import { fillCache } from "../src/sandbox/warm_cache.ts";
 import { MEGABYTE } from "../src/units.ts";
 import { jailTypes, TestJail } from "../tests/support/jails.ts";
-import { isNoneThere, isOneReady, measureCalls, type SandboxCalls, untilQuiet } from "./sandbox_calls.ts";
+import { isNoneThere, isOneReady, measureCalls, type SandboxCalls, untilQuiet, warmService } from "./sandbox_calls.ts";
 import { type ServerProcess, startService } from "./server_process.ts";
 import { median, percentile, printTable } from "./table.ts";
 import { TaskClient } from "./task_client.ts";
@@ -227,6 +227,7 @@ async function measureTasks(
   isTime: SandboxCalls["isTime"],
 ): Promise<number[]> {
   using client = await TaskClient.connect(service.port);
+  await warmService(client);
   const code = codePackage();
   const call = (number: number) =>
     client.measure({ code, entryPoint: "main:main", input: number }, [number, number * 2]);

@@ -8,12 +8,13 @@ import { status as grpcStatus } from "@grpc/grpc-js";
 import {
   ExecuteCustomTaskRequest,
   ExecuteCustomTaskResponse,
+  ExecuteNodeRequest,
   RemoteExecutionServiceService,
 } from "../protos/generated/execution.ts";
 import { ExecutionStatus } from "../protos/generated/types.ts";
 import { GrpcConnection } from "./grpc_connection.ts";
 
-const PATH = RemoteExecutionServiceService.executeCustomTask.path;
+const { executeCustomTask: { path: TASK_PATH }, executeNode: { path: NODE_PATH } } = RemoteExecutionServiceService;
 
 /** What to run. */
 export interface TaskCall {
@@ -52,25 +53,40 @@ export class TaskClient implements Disposable {
       dependencies: [],
       options: undefined,
     }).finish();
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
-    let response = new Uint8Array();
-    const startedAt = performance.now();
-    const call = this.#connection.call(PATH, {
-      onMessage: (bytes) => response = bytes.slice(),
-      onEnd: ({ code, message }) => {
-        if (code === grpcStatus.OK) resolve(performance.now() - startedAt);
-        else reject(new Error(`Cannot measure a task: ${grpcStatus[code]}: ${message}`));
-      },
-    }, this.#metadata);
-    call.write(request);
-    call.end();
-    const durationMs = await promise;
+    const { response, durationMs } = await this.#call(TASK_PATH, request);
     const { status, errorMessage, outputData } = ExecuteCustomTaskResponse.decode(response);
     const output = new TextDecoder().decode(outputData);
     if (status !== ExecutionStatus.SUCCESS || output.replaceAll(" ", "") !== JSON.stringify(expected)) {
       throw new Error(`Cannot measure a task: ${ExecutionStatus[status]}: ${errorMessage} ${output}`);
     }
     return durationMs;
+  }
+
+  /** Calls a node that does nothing: the service has its calls to answer before there are tasks to be measured. */
+  async callNode(): Promise<void> {
+    const input = {
+      nodeType: "PassThroughNode",
+      inputData: new TextEncoder().encode("1"),
+      serializationFormat: "json",
+    };
+    await this.#call(NODE_PATH, ExecuteNodeRequest.encode(ExecuteNodeRequest.fromPartial(input)).finish());
+  }
+
+  async #call(path: string, request: Uint8Array): Promise<{ response: Uint8Array; durationMs: number }> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    let response = new Uint8Array();
+    const startedAt = performance.now();
+    const call = this.#connection.call(path, {
+      onMessage: (bytes) => response = bytes.slice(),
+      onEnd: ({ code, message }) => {
+        if (code === grpcStatus.OK) resolve(performance.now() - startedAt);
+        else reject(new Error(`Cannot measure a call: ${grpcStatus[code]}: ${message}`));
+      },
+    }, this.#metadata);
+    call.write(request);
+    call.end();
+    const durationMs = await promise;
+    return { response, durationMs };
   }
 
   [Symbol.dispose](): void {

@@ -9,7 +9,6 @@ import { startEgressRelay } from "./network/relay.ts";
 import { probePermissions } from "./probe.ts";
 import { readAsset } from "./read_asset.ts";
 import { type PackageModules, PackageOpener, type WriteFiles } from "./package_opener.ts";
-import { samplePayload, WARM_UP_ROUNDS } from "./sample_task.ts";
 import { writeFiles } from "./write_files.ts";
 import type { WriteRequest } from "./write_worker.ts";
 import {
@@ -345,7 +344,7 @@ async function relay(connection: Deno.Conn, { sandbox, opener, bootstrap, writer
         openPackage(frame, sandbox, opener);
         continue;
       }
-      if (frame.kind === FrameKind.WarmUp && opener !== undefined) void warmUp(opener);
+      if (frame.kind === FrameKind.WarmUp) void opener?.warmUp();
       if (frame.kind === FrameKind.SoftLimit || frame.kind === FrameKind.Cancel) sandbox.interrupt();
       if (frame.kind === FrameKind.Probe) {
         void probeHost(frame.payload, bootstrap.probeWorkerUrl, sandbox.prober).then((outcomes) =>
@@ -366,21 +365,6 @@ interface PackageFrame extends Frame {
 
 function isPackage(frame: Frame): frame is PackageFrame {
   return frame.kind === FrameKind.Package || frame.kind === FrameKind.OpenPackage;
-}
-
-/** Does while nobody waits what every task does here. Never fails: a task that meets the same fault tells of it. */
-async function warmUp(opener: PackageOpener): Promise<void> {
-  try {
-    const payload = samplePayload();
-    for (let round = 0; round < WARM_UP_ROUNDS; round++) {
-      decodePackageTask(payload);
-      await opener.warmUp();
-      // A task that comes meanwhile is heard between two rounds.
-      await new Promise((resolve) => setTimeout(resolve, 0));
-    }
-  } catch {
-    // See above.
-  }
 }
 
 /** Opens the package here; the worker, which needs none of a large one, decodes the task meanwhile. */

@@ -8,8 +8,8 @@
  */
 
 import type { PackageModule, TaskFiles } from "./package/task_files.ts";
-import type { PackageReply, PackageTask } from "./protocol.ts";
-import { SAMPLE_TASK } from "./sample_task.ts";
+import { decodePackageTask, type PackageReply, type PackageTask } from "./protocol.ts";
+import { samplePayload, WARM_UP_ROUNDS } from "./sample_task.ts";
 
 /** Where the modules that open packages lie, as URLs. */
 export interface PackageModules {
@@ -38,6 +38,7 @@ export class PackageOpener {
   #validator: Promise<PackageModule> | undefined;
   /** Once: a task that has its host after another one has the same package, whose files lie there already. */
   #written: Promise<string | null> | undefined;
+  #isIdle = true;
 
   constructor({ modules, directory, write }: {
     readonly modules: PackageModules;
@@ -55,9 +56,19 @@ export class PackageOpener {
     await Promise.all([this.#read(), ...(withValidator ? [this.#validate()] : [])]);
   }
 
-  /** Does while nobody waits what is slow the first times. */
+  /** Does until a task comes what is slow the first times. Never fails: a task that meets the same fault tells of it. */
   async warmUp(): Promise<void> {
-    for (const module of [await this.#read(), await this.#validate()]) module.openPackage(SAMPLE_TASK);
+    try {
+      const payload = samplePayload();
+      for (let round = 0; round < WARM_UP_ROUNDS && this.#isIdle; round++) {
+        const task = decodePackageTask(payload);
+        for (const module of [await this.#read(), await this.#validate()]) module.openPackage(task);
+        // A task that comes meanwhile is heard between two rounds.
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+    } catch {
+      // See above.
+    }
   }
 
   /**
@@ -65,6 +76,7 @@ export class PackageOpener {
    * @throws {Error} when the host's own modules cannot be loaded
    */
   async open(task: PackageTask): Promise<Opening> {
+    this.#isIdle = false;
     const { validated } = task.options;
     let opened = (validated ? await this.#read() : await this.#validate()).openPackage(task);
     let isValidated = !validated && "files" in opened && opened.isWhole;

@@ -18,7 +18,7 @@ export default async function run(value: number, { scale = 2 }: Options = {}): P
 const LIMIT_BYTES = 1024 * 1024;
 
 /** A package of one module, which takes a number. */
-export const SAMPLE_TASK: PackageTask = {
+const SAMPLE_TASK: PackageTask = {
   format: "json",
   memoryLimitBytes: LIMIT_BYTES,
   maxOutputBytes: LIMIT_BYTES,

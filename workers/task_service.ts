@@ -67,8 +67,8 @@ export interface TaskRuntime {
   /** @returns the encoded output */
   run(task: PackageTask, services: TaskServices): Promise<Uint8Array>;
   open(task: PackageTask, options: PackageStreamOptions, services: StreamServices): Promise<TaskStream>;
-  /** Does what makes the task faster that comes. Never fails. */
-  warmUp(): Promise<void>;
+  /** Does what makes the task faster that comes. Never fails. @param isIdle whether none has come yet */
+  warmUp(isIdle: () => boolean): Promise<void>;
   /** Tries what must be impossible where code of its language runs, if that is not the worker's own. */
   probe?(targets: unknown): readonly ProbeOutcome[];
 }
@@ -131,7 +131,7 @@ function receive(frame: Frame, runtime: TaskRuntime): void {
       soft.abort(new DOMException("The caller went away", "AbortError"));
       break;
     case FrameKind.WarmUp:
-      if (taskId === undefined) void runtime.warmUp();
+      if (taskId === undefined) void runtime.warmUp(() => taskId === undefined);
       break;
     case FrameKind.Probe:
       void probe(decodeJsonPayload(frame.payload), runtime).then((outcomes) =>

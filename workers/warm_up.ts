@@ -10,11 +10,11 @@ import { decodePackageTask } from "./protocol.ts";
 import { sampleModule, samplePayload, WARM_UP_ROUNDS } from "./sample_task.ts";
 import { fromUserValue, toUserValue } from "./user_values.ts";
 
-/** Never fails: a task that meets the same fault tells of it. */
-export async function warmUp(): Promise<void> {
+/** Never fails: a task that meets the same fault tells of it. @param isIdle whether no task has come yet */
+export async function warmUp(isIdle: () => boolean): Promise<void> {
   try {
     const payload = samplePayload();
-    for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+    for (let round = 0; round < WARM_UP_ROUNDS && isIdle(); round++) {
       const { format, input, memoryLimitBytes, maxOutputBytes } = decodePackageTask(payload);
       const limits = { memoryLimitBytes, maxOutputBytes };
       const codec = codecFor(format);

@@ -96,6 +96,15 @@ export async function requireSandboxCode(): Promise<void> {
   }
 }
 
+/** V8's flags for a host that lives for one task of user code, most of whose time is its start. */
+const SHORT_LIFE_FLAGS = [
+  // Deno caches code as it was compiled before it ran: without this flag the functions that a task needs are not in it.
+  // For the many tasks of a node's host they are compiled once anyway.
+  "--no-lazy",
+  // Young objects get room for the start and most tasks: three collections less, in megabytes.
+  "--min-semi-space-size=8",
+];
+
 /** What a host is started with. */
 export interface HostCommandOptions {
   /** As the host sees them. */
@@ -132,9 +141,7 @@ export function hostCommand({ paths, heapMb, egress, snapshotFolder }: HostComma
     return { program: Deno.execPath(), args: [HOST_ROLE], env: { ...env, DENO_V8_FLAGS: safety } };
   }
   const modules = sandboxCode(bundle);
-  // Deno caches code as it was compiled before it ran: without this flag the functions that a task needs are not in it.
-  // For the many tasks of a node's host they are compiled once anyway.
-  const v8Flags = code === null ? safety : `${safety},--no-lazy`;
+  const v8Flags = code === null ? safety : [safety, ...SHORT_LIFE_FLAGS].join(",");
   return {
     program: Deno.execPath(),
     args: [

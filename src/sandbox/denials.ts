@@ -106,6 +106,7 @@ export class DenialAudit implements Disposable {
     return this.#others === 0 ? all : [...all, { permission: "any", target: "other targets", count: this.#others }];
   }
 
+  /** To be called right after it was read to its end: what is written in between is lost. */
   #empty(): void {
     if (this.#position < EMPTY_ABOVE_BYTES || this.#rest !== "") return;
     try {
@@ -156,7 +157,7 @@ export class DenialAudit implements Disposable {
     }
   }
 
-  /** Reads the next piece, while the task runs too, so that nothing piles up. @returns whether there may be another one */
+  /** Reads the next piece, while the task runs too, so that nothing piles up. @returns whether there was one */
   advance(): boolean {
     let count: number | null;
     try {
@@ -184,9 +185,7 @@ export class DenialAudit implements Disposable {
       this.#skipping = true;
       this.#rest = this.#rest.slice(0, 1);
     }
-    if (count === this.#block.length) return true;
-    this.#empty();
-    return false;
+    return true;
   }
 }
 

@@ -12,7 +12,15 @@ import { readZip } from "../package/read_zip.ts";
 import { DEFAULT_PACKAGE_LIMITS } from "../package/limits.ts";
 import type { PackageEntry } from "../package/resolve_entry.ts";
 import { OutputCredit } from "../output_credit.ts";
-import type { PackageOptions, PackageStreamOptions, PackageTask, ProbeOutcome, StreamStep } from "../protocol.ts";
+import {
+  decodePackageTask,
+  type PackageOptions,
+  type PackageStreamOptions,
+  type PackageTask,
+  type ProbeOutcome,
+  type StreamStep,
+} from "../protocol.ts";
+import { samplePayload, WARM_UP_ROUNDS } from "../sample_task.ts";
 import { TaskError } from "../task_error.ts";
 import type { StreamServices, TaskRuntime, TaskServices, TaskStream } from "../task_service.ts";
 import { RaisedFailure } from "../user_failure.ts";
@@ -71,16 +79,21 @@ export class PythonRuntime implements TaskRuntime {
     return new PythonStream(operation, new OutputCredit(creditBytes), services);
   }
 
-  warmUp(): Promise<void> {
-    this.#interpreter.warmUp();
+  async warmUp(isIdle: () => boolean): Promise<void> {
     try {
-      readPackage(WARM_UP_PACKAGE, { entryPoint: "main:main" });
-      PICKLE.decode(PICKLE.encode(new Map<string, Value>([["a", [1, 2.5, "x", null]]])));
-      codecFor("json").encode(codecFor("json").decode(new TextEncoder().encode('{"a": [1, 2.5, "x"]}')));
+      const payload = samplePayload();
+      for (let round = 0; round < WARM_UP_ROUNDS && isIdle(); round++) {
+        this.#interpreter.warmUp();
+        decodePackageTask(payload);
+        readPackage(WARM_UP_PACKAGE, { entryPoint: "main:main" });
+        PICKLE.decode(PICKLE.encode(new Map<string, Value>([["a", [1, 2.5, "x", null]]])));
+        codecFor("json").encode(codecFor("json").decode(new TextEncoder().encode('{"a": [1, 2.5, "x"]}')));
+        // A task that comes meanwhile is heard between two rounds.
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
     } catch {
       // A task that meets the same fault tells of it.
     }
-    return Promise.resolve();
   }
 
   probe(targets: unknown): readonly ProbeOutcome[] {

@@ -6,7 +6,7 @@
 
 import { messageOf, ServiceError } from "../../errors.ts";
 import { serviceLogger } from "../../logging/mod.ts";
-import { cacheFiles, TRANSPILED } from "../cache_files.ts";
+import { cacheFiles } from "../cache_files.ts";
 import type { HostCache, Jail, JailedCommand, JailSpec } from "./jail.ts";
 import { limited, type OpenedFile } from "./process.ts";
 import { type SeccompFiles, writeSeccompFiles } from "./seccomp_files.ts";
@@ -122,7 +122,6 @@ function enclose(spec: JailSpec, libraries: readonly string[], filters: SeccompF
       ...(spec.cache.kind === "fill" ? ["--bind", spec.cache.directory, CACHE] : emptyFolder(CACHE, CACHE_BYTES)),
       // Copies: SQLite, which Deno keeps its cache with, takes a database that it cannot write to for none.
       ...cached.flatMap(({ descriptor, name }) => ["--file", String(descriptor), `${CACHE}/${name}`]),
-      ...(spec.cache.kind === "copy" ? ["--symlink", TRANSPILED.target, `${CACHE}/${TRANSPILED.name}`] : []),
       ...(code === null ? [] : emptyFolder(CODE, Math.ceil(spec.codeBytes * CODE_OVERHEAD))),
       ...(scratch === null ? [] : emptyFolder(SCRATCH, spec.scratchBytes)),
       // Deno looks for its own path; a whole /proc would tell more than it should.
