@@ -6,7 +6,7 @@
 import { encodePackageTask, FRAME_HEADER_BYTES, type PackageTask } from "./protocol.ts";
 
 /** So often the sample is worked on: V8 watches a function for some calls before it remembers what it does. */
-export const WARM_UP_ROUNDS = 5;
+export const WARM_UP_ROUNDS = 3;
 
 const SOURCE = `type Pair<T> = readonly [T, T];
 export interface Options { readonly scale?: number; }

@@ -5,7 +5,7 @@ import { startTestServer } from "../support/server.ts";
 import { resultOf, type Run, run } from "./run.ts";
 
 Deno.test("ExecuteCustomTask runs TypeScript and JavaScript in a sandbox of its own", async (test) => {
-  await using server = await startTestServer({ settings: { "pool.maxWorkers": 1 } });
+  await using server = await startTestServer({ settings: { "pool.maxWorkers": 1, "pool.readyTaskHosts": 1 } });
   using client = new TestClient(server.address);
 
   const results: readonly (readonly [name: string, code: string, expected: unknown, input?: unknown])[] = [

@@ -11,11 +11,15 @@
 
 import { serveSupervised } from "../../src/supervisor/mod.ts";
 
-/** For tests: free ports, few workers, no Python before it is wanted, and a log that one can read where something fails. */
+/**
+ * For tests: free ports, few workers, no sandbox for user code before it is wanted, and a log that one can read where
+ * something fails.
+ */
 const DEFAULTS = {
   "server.port": 0,
   "metrics.port": 0,
   "pool.maxWorkers": 2,
+  "pool.readyTaskHosts": 0,
   "python.readySandboxes": 0,
   "logging.format": "json",
 };
