@@ -9,6 +9,7 @@
  * @module
  */
 
+import { coreTimers } from "./core_timers.ts";
 import { captureFileFunctions } from "./granted_files.ts";
 import { networkApi } from "./granted_network_api.ts";
 import type {
@@ -203,28 +204,11 @@ function remove(target: object, key: PropertyKey): void {
   defineProperty(target, key, { value: undefined, writable: false, configurable: false });
 }
 
-/** What Deno's core offers to make timers with; see `deno_core` `01_core.js`. */
-interface CoreTimers {
-  createTimer(
-    callback: () => void,
-    afterMs: number,
-    args: undefined,
-    isRepeat: boolean,
-    isRefed: boolean,
-    isSystem: boolean,
-  ): object;
-  cancelTimer(timer: object): void;
-}
-
-/**
- * Replaces the timers of the runtime, which bring Node's with them as soon as they are looked at: twenty modules, and a
- * tenth of what a sandbox takes to start. Where the core has none to offer, they stay as they are.
- */
+/** Replaces the timers of the runtime by the core's. Where that has none to offer, they stay as they are. */
 function installTimers(): void {
-  // Deno's own types leave its internals out.
-  const internal = Reflect.get(Deno, Reflect.get(Deno, "internal")) as { readonly core?: Partial<CoreTimers> };
-  const { createTimer, cancelTimer } = internal.core ?? {};
-  if (typeof createTimer !== "function" || typeof cancelTimer !== "function") return;
+  const core = coreTimers();
+  if (core === undefined) return;
+  const { createTimer, cancelTimer } = core;
   const { get, set, delete: forget } = Map.prototype;
   const timers = new Map<number, object>();
   let lastId = 0;

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { nextTurn } from "./core_timers.ts";
 import type { PackageModule, TaskFiles } from "./package/task_files.ts";
 import { decodePackageTask, type PackageReply, type PackageTask } from "./protocol.ts";
 import { samplePayload, WARM_UP_ROUNDS } from "./sample_task.ts";
@@ -64,7 +65,7 @@ export class PackageOpener {
         const task = decodePackageTask(payload);
         for (const module of [await this.#read(), await this.#validate()]) module.openPackage(task);
         // A task that comes meanwhile is heard between two rounds.
-        await new Promise((resolve) => setTimeout(resolve, 0));
+        await nextTurn();
       }
     } catch {
       // See above.

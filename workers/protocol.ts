@@ -956,7 +956,8 @@ export class FrameWriter {
   }
 
   #start(): void {
-    clearTimeout(this.#gathering);
+    // Only to look at the timers of the runtime loads what a host has no use for: see core_timers.ts.
+    if (this.#gathering !== undefined) clearTimeout(this.#gathering);
     this.#gathering = undefined;
     this.#draining ??= Promise.resolve().then(() => this.#drain());
   }
