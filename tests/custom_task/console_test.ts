@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { type ClientReadableStream, status } from "@grpc/grpc-js";
 import type { ExecuteCustomTaskResponse } from "../../protos/generated/execution.ts";
-import { type ExecutionOptions, ExecutionStatus, FailureReason } from "../../protos/generated/types.ts";
+import { type ExecutionOptions, ExecutionStatus } from "../../protos/generated/types.ts";
 import { type WatchCustomTaskResponse, WatchServiceClient } from "../../protos/generated/watch.ts";
 import { connect } from "../support/client.ts";
 import { startTestServer } from "../support/server.ts";
@@ -54,12 +54,11 @@ Deno.test("WatchCustomTask tells what a task writes while it runs, and what it c
     assert((response.metrics?.durationMs ?? 0) > 0);
   });
 
-  await test.step("no more than the limit of a task that writes single characters without end", async () => {
-    const code = "export default () => { for (;;) { console.log('x'); console.error('y'); } };";
-    const { texts, responses: [response] } = await readAll(watch(client, code, { timeoutSeconds: 1 }));
+  await test.step("no more than the limit of a task that writes single characters far beyond it", async () => {
+    const code = "export default () => { for (let i = 0; i < 30_000; i++) { console.log('x'); console.error('y'); } };";
+    const { texts, responses: [response] } = await readAll(watch(client, code));
     assert(response !== undefined);
-    const ended = [response.status, response.failureReason];
-    assert.deepEqual(ended, [ExecutionStatus.TIMEOUT, FailureReason.TIME_LIMIT], response.errorMessage);
+    assert.equal(response.status, ExecutionStatus.SUCCESS, response.errorMessage);
     assert.equal(textOf(texts, "stdout"), response.stdout);
     assert.equal(textOf(texts, "stderr"), response.stderr);
     const length = response.stdout.length + response.stderr.length;
