@@ -192,7 +192,7 @@ class SandboxWorker {
     const worker = this.#worker;
     try {
       const { reply, isValidated } = await opener.open(task);
-      if (isValidated) this.#writer.send(encodeFrame(FrameKind.Validated, taskId));
+      if (isValidated) this.#writer.hold(encodeFrame(FrameKind.Validated, taskId));
       worker.postMessage(reply);
     } catch (error) {
       this.#fail(`it cannot open packages (${error instanceof Error ? error.name : "unknown error"})`);

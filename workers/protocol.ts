@@ -909,6 +909,8 @@ export class FrameWriter {
   readonly #write: (bytes: Uint8Array) => Promise<number>;
   readonly #onError: (error: unknown) => void;
   #queue: Uint8Array[] = [];
+  /** Goes out before what is sent next. */
+  #held: Uint8Array[] = [];
   #draining: Promise<void> | undefined;
   #gathering: ReturnType<typeof setTimeout> | undefined;
   /** Whether anything that is queued must not wait for others. */
@@ -943,13 +945,20 @@ export class FrameWriter {
     if (this.#draining === undefined) this.#gather();
   }
 
+  /** Keeps a frame for the next one to take along: a write of its own would wake who reads it for nothing urgent. */
+  hold(pieces: readonly Uint8Array[]): void {
+    this.#held.push(...pieces);
+  }
+
   #gather(): void {
     if (this.bufferedBytes >= GATHER_BYTES) return this.#start();
     this.#gathering ??= setTimeout(() => this.#start(), GATHER_MS);
   }
 
   #enqueue(pieces: readonly Uint8Array[]): void {
-    for (const piece of pieces) {
+    const held = this.#held;
+    if (held.length > 0) this.#held = [];
+    for (const piece of held.length > 0 ? [...held, ...pieces] : pieces) {
       this.#queue.push(piece);
       this.bufferedBytes += piece.length;
     }

@@ -460,6 +460,23 @@ Deno.test("FrameWriter writes in order, and what came during a write in the next
   assert.deepEqual([writer.bufferedBytes, errors.length], [0, 0]);
 });
 
+Deno.test("FrameWriter holds a frame until the next one takes it along", async () => {
+  const { stream, writer } = startWriter();
+  writer.hold([Uint8Array.of(1), Uint8Array.of(2)]);
+  writer.hold([Uint8Array.of(3)]);
+  await writer.flushed();
+  assert.equal(stream.pending, 0);
+  writer.send([Uint8Array.of(4)]);
+  writer.hold([Uint8Array.of(5)]);
+  assert.deepEqual([...await stream.next()], [1, 2, 3, 4]);
+  await stream.take();
+  await writer.flushed();
+  assert.deepEqual([writer.bufferedBytes, stream.pending], [0, 0]);
+  writer.send([Uint8Array.of(6)]);
+  assert.deepEqual([...await stream.next()], [5, 6]);
+  await stream.take();
+});
+
 Deno.test("FrameWriter goes on where a write took only a part", async () => {
   const { stream, writer } = startWriter();
   writer.send([Uint8Array.of(1, 2, 3, 4, 5)]);
